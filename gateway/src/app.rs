@@ -1,0 +1,1 @@
+//! Every long-lived handle that an operation may touch.

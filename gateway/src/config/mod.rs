@@ -1,0 +1,1 @@
+//! Every setting, its unit, default and reason; read once.

@@ -1,0 +1,1 @@
+//! Background work: a name, a unit of work, a pace.

@@ -1,0 +1,1 @@
+//! The lease that this process holds while it may write chunks.

@@ -1,0 +1,1 @@
+//! The nodes as the gateway sees them: where they are, how they are, how to call them.

@@ -1,0 +1,1 @@
+//! Which nodes get an extent's chunks: a consistent-hash ring. Pure.

@@ -1,0 +1,1 @@
+//! What each subcommand builds and runs.

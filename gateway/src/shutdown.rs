@@ -1,0 +1,1 @@
+//! One token, one tracker, one deadline.

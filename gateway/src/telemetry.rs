@@ -1,0 +1,1 @@
+//! Logs: set up once, readable on a terminal, JSON elsewhere.
