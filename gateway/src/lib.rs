@@ -3,18 +3,18 @@
 pub mod config;
 pub mod role;
 
-pub mod http;
 pub mod auth;
+pub mod http;
 pub mod s3;
 
 pub mod data;
 pub mod erasure;
-pub mod placement;
 pub mod nodes;
+pub mod placement;
 
-pub mod meta;
-pub mod lease;
 pub mod jobs;
+pub mod lease;
+pub mod meta;
 pub mod postgres;
 
 pub mod app;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use time::OffsetDateTime;
 use types::{
-    AccessKey, Bucket, BodyId, BucketId, ChunkSet, Commit, CommitOutcome, CompleteOutcome,
+    AccessKey, BodyId, Bucket, BucketId, ChunkSet, Commit, CommitOutcome, CompleteOutcome,
     Completion, DeleteOutcome, Extent, Found, ListQuery, NewBody, NodeRow, NodeState, Page, Part,
     PartOutcome, Upload, UploadId, User, UserId, Version, VersionId, Versioning,
 };
@@ -168,11 +168,7 @@ pub trait Meta: Send + Sync + 'static {
     async fn begin_lease(&self, holder: &str) -> Result<LeaseId>;
     /// Renews it and publishes when the oldest read still running began. [`MetaError::LeaseEnded`]
     /// when it is gone.
-    async fn renew_lease(
-        &self,
-        lease: LeaseId,
-        oldest_read: Option<Duration>,
-    ) -> Result<Renewal>;
+    async fn renew_lease(&self, lease: LeaseId, oldest_read: Option<Duration>) -> Result<Renewal>;
     /// Ends it: waits for every commit that saw it, then deletes its row.
     async fn end_lease(&self, lease: LeaseId) -> Result<()>;
     /// Ends up to `limit` leases not renewed for `silent`; says which.

@@ -13,7 +13,7 @@ use uuid::Uuid;
 pub struct BucketId(pub i64);
 
 /// A user's id, shown to clients as the canonical owner id (32 hex digits, twice).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct UserId(pub Uuid);
 
 /// A body's id.
@@ -438,7 +438,7 @@ pub struct AccessKey {
 }
 
 /// A node's row as the directory needs it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct NodeRow {
     /// Its number.
     pub number: NodeNumber,
