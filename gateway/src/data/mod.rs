@@ -1,1 +1,86 @@
 //! An object's bytes: a body on one side, chunks on nodes on the other. Knows no SQL.
+
+mod digests;
+mod errors;
+mod limits;
+mod read;
+mod write;
+
+pub use digests::{Digests, Finished};
+pub use errors::{ReadError, WriteError};
+pub use limits::DataLimits;
+pub use read::BodyStream;
+pub use write::{Copies, Written};
+
+use crate::erasure::Scheme;
+use crate::meta::Meta;
+use crate::meta::types::{BodyId, Extent};
+use crate::nodes::Directory;
+use bytes::Bytes;
+use futures::Stream;
+use sixfold_proto::name::LeaseId;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The lease under which this process writes at this moment.
+pub trait CurrentLease: Send + Sync + 'static {
+    /// Its id. After the lease was lost, that of its successor.
+    fn current(&self) -> LeaseId;
+}
+
+/// Writes and reads bodies. A cheap handle; clones share everything.
+#[derive(Clone)]
+pub struct Data(Arc<Shared>);
+
+/// What every write and read of the process shares.
+struct Shared {
+    directory: Arc<Directory>,
+    meta: Arc<dyn Meta>,
+    lease: Arc<dyn CurrentLease>,
+    limits: DataLimits,
+}
+
+impl Data {
+    /// Call it inside the runtime: it starts the task that reports missing chunks.
+    pub fn new(
+        directory: Arc<Directory>,
+        meta: Arc<dyn Meta>,
+        lease: Arc<dyn CurrentLease>,
+        limits: DataLimits,
+    ) -> Self {
+        Self(Arc::new(Shared { directory, meta, lease, limits }))
+    }
+
+    /// Stores all bytes of `source` as a new body that nothing refers to yet, in durable chunks
+    /// under the current lease. Dropping the future gives the body up.
+    pub async fn write<S, E>(
+        &self,
+        scheme: Scheme,
+        source: S,
+        digests: Digests,
+    ) -> Result<Written, WriteError<E>>
+    where
+        S: Stream<Item = Result<Bytes, E>> + Send,
+        E: Send,
+    {
+        write::write(&self.0, scheme, source, &digests).await
+    }
+
+    /// The bytes `range` of a body whose first extents (those that hold the start of the range
+    /// among them) are known. Answers when the first stripe is at hand, so that too few chunks
+    /// are an error before the first byte.
+    pub async fn read(
+        &self,
+        body: BodyId,
+        extents: Vec<Extent>,
+        range: Range<u64>,
+    ) -> Result<BodyStream, ReadError> {
+        read::read(&self.0, body, extents, range).await
+    }
+
+    /// For how long the oldest running read has been running.
+    pub fn oldest_read(&self) -> Option<Duration> {
+        None
+    }
+}

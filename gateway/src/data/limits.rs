@@ -1,0 +1,55 @@
+//! The limits of the data path, each with its reason.
+
+use std::time::Duration;
+
+/// How much memory, time and concurrency bodies may take.
+#[derive(Clone, Debug)]
+pub struct DataLimits {
+    /// Stripes of one body on their way to the nodes. Enough to cover a node's short pause at
+    /// full speed; more would only be memory.
+    pub stripes_in_flight: usize,
+    /// Stripes of one body read ahead of the client.
+    pub stripes_read_ahead: usize,
+    /// Stripes in memory over all requests of the process; bounds its memory. A stripe takes
+    /// up to 2.5 MiB with its parity.
+    pub stripes_in_process: usize,
+    /// How long a request waits for room for a stripe before it is told to slow down: longer
+    /// than a busy moment, shorter than a client's patience.
+    pub stripe_wait: Duration,
+    /// Stripes in an extent; less than the format's maximum only in tests.
+    pub stripes_per_extent: u32,
+    /// A node that holds the spread up for this long, while enough others go on, is given up
+    /// for this extent.
+    pub stall_give_up: Duration,
+    /// How long the nodes together may take for a step of a spread (a cell, or the last
+    /// acknowledgement) before the write fails. Drives that sync a full cache take many seconds;
+    /// a node that is gone is noticed sooner by its connection.
+    pub spread_wait: Duration,
+    /// How long a node may take for the next cell of a read before another chunk takes over.
+    pub cell_wait: Duration,
+    /// After this long without a cell a hedge may be sent.
+    pub hedge_after: Duration,
+    /// Extra reads that hedging may add, in percent of all cells read.
+    pub hedge_percent: u32,
+    /// The longest time a read may take. Freed chunks wait for running reads, so that a client
+    /// that never ends would keep drives full.
+    pub read_cut: Duration,
+}
+
+impl Default for DataLimits {
+    fn default() -> Self {
+        Self {
+            stripes_in_flight: 4,
+            stripes_read_ahead: 3,
+            stripes_in_process: 160,
+            stripe_wait: Duration::from_secs(4),
+            stripes_per_extent: u32::MAX,
+            stall_give_up: Duration::from_secs(1),
+            spread_wait: Duration::from_secs(30),
+            cell_wait: Duration::from_secs(2),
+            hedge_after: Duration::from_millis(100),
+            hedge_percent: 5,
+            read_cut: Duration::from_secs(6 * 60 * 60),
+        }
+    }
+}
