@@ -12,6 +12,9 @@ pub const MAX_CELL_BYTES: usize = 256 * 1024;
 /// The most cells in a chunk: a chunk is at most 32 MiB.
 pub const MAX_CELLS_PER_CHUNK: u32 = 128;
 
+/// The most entries that one [`Chunks::list`] answers.
+pub const MAX_LIST_ENTRIES: usize = 10_000;
+
 /// One cell and its checksum ([`crate::checksum::CellKey`]), made by whoever encoded it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cell {
@@ -117,9 +120,10 @@ pub enum NodeError {
 #[async_trait::async_trait]
 pub trait Chunks: Send + Sync + 'static {
     /// Stores a chunk and answers when it is durable: data, name and directory synced.
-    /// The same bytes under the same name again are acknowledged (with the number of the copy
-    /// that is kept and `writer` as its newest writer); different ones are a
-    /// [`NodeError::Conflict`]. Dropping the future abandons the chunk.
+    /// The same bytes under the same name again are acknowledged: from the same writer with
+    /// the number of the copy that is kept, from another writer as a new copy in place of the
+    /// old, so that whoever meant to delete the old one can't hit the new. Different bytes are
+    /// a [`NodeError::Conflict`]. Dropping the future before the end abandons the chunk.
     async fn put(
         &self,
         name: ChunkName,
@@ -140,7 +144,7 @@ pub trait Chunks: Send + Sync + 'static {
     /// the number is another.
     async fn delete(&self, name: ChunkName, copy: CopyNumber) -> Result<(), NodeError>;
 
-    /// Up to `limit` (at most 10 000) entries with names after `after`, in order of name.
+    /// Up to `limit` (at most [`MAX_LIST_ENTRIES`]) entries with names after `after`, in order of name.
     async fn list(
         &self,
         after: Option<ChunkName>,

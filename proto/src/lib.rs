@@ -3,11 +3,22 @@
 
 pub mod checksum;
 pub mod chunks;
+pub mod convert;
 pub mod name;
+pub mod secret;
+pub mod status;
 
-/// The generated gRPC code; a test fails when it no longer matches `node.proto`.
-#[allow(missing_docs, clippy::pedantic, unreachable_pub)]
+/// The generated gRPC code; `tests/generated.rs` fails when it no longer matches `node.proto`
+/// and says how to write it anew.
+#[allow(missing_docs, unreachable_pub, clippy::all, clippy::pedantic)]
 #[rustfmt::skip]
 pub mod node_v1 {
-    // Written by the node's author.
+    include!("gen/sixfold.node.v1.rs");
 }
+
+/// The largest gRPC message in bytes, either way: a cell and what frames it. A page of
+/// [`chunks::MAX_LIST_ENTRIES`] entries of at most 53 bytes is larger and has its own limit.
+pub const MAX_MESSAGE_BYTES: usize = chunks::MAX_CELL_BYTES + 4096;
+
+/// The largest answer to a list call in bytes: every entry of a full page at 64 bytes.
+pub const MAX_LIST_MESSAGE_BYTES: usize = chunks::MAX_LIST_ENTRIES * 64;

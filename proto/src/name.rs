@@ -36,6 +36,12 @@ impl ExtentId {
         LeaseId((self.0 >> 64) as u64)
     }
 
+    /// The lower, random half.
+    #[allow(clippy::cast_possible_truncation)]
+    pub fn random(self) -> u64 {
+        self.0 as u64
+    }
+
     /// The id as PostgreSQL keeps it; byte order and numeric order agree.
     pub fn to_uuid(self) -> Uuid {
         Uuid::from_u128(self.0)
