@@ -1,0 +1,118 @@
+//! Why a managed PostgreSQL could not be started or stopped: each message says the mend.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Why a managed PostgreSQL could not be started or stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum PostgresError {
+    /// No usable programs.
+    #[error(
+        "no PostgreSQL {wanted} found ({seen}): install it (Debian: apt install postgresql), \
+         or name its bin directory, or set DATABASE_URL"
+    )]
+    NoBinaries {
+        /// Which versions would do.
+        wanted: String,
+        /// What was found instead.
+        seen: String,
+    },
+    /// Another Sixfold holds the directory.
+    #[error("{dir} is in use by another sixfold (pid {pid}): stop it or choose another directory")]
+    InUse {
+        /// The directory.
+        dir: PathBuf,
+        /// The other's process id, as it noted it.
+        pid: String,
+    },
+    /// The account that the database runs as can't pass a directory on the way.
+    #[error(
+        "the database runs as {account} (uid {uid}) and can't pass {component}: \
+         chmod o+x {component}, or put the metadata elsewhere with --meta-dir"
+    )]
+    Unreachable {
+        /// The directory that stops it.
+        component: PathBuf,
+        /// The account's name.
+        account: String,
+        /// Its user id.
+        uid: u32,
+    },
+    /// No account can be named for the database.
+    #[error("no account for the database: {why}")]
+    NoAccount {
+        /// What is missing, and the mend.
+        why: String,
+    },
+    /// The path of the socket would not fit.
+    #[error(
+        "the socket path {path} is longer than {limit} bytes: choose a shorter runtime directory"
+    )]
+    PathTooLong {
+        /// The path.
+        path: PathBuf,
+        /// What fits.
+        limit: usize,
+    },
+    /// Another PostgreSQL may be running on the data directory.
+    #[error(
+        "{file} names the running process {pid}, which is a PostgreSQL but not recognisably ours: \
+         stop it, or remove the file if it serves another directory"
+    )]
+    ForeignProcess {
+        /// The file `postmaster.pid`.
+        file: PathBuf,
+        /// The process.
+        pid: i32,
+    },
+    /// `initdb` or the server failed.
+    #[error("{program} failed ({why}): {output}")]
+    Failed {
+        /// Which program.
+        program: &'static str,
+        /// Its status, or what was waited for.
+        why: String,
+        /// The last lines that it wrote.
+        output: String,
+    },
+    /// Nothing runs below the directory.
+    #[error("no sixfold server runs on {dir}: start it, or set DATABASE_URL")]
+    NotRunning {
+        /// The directory.
+        dir: PathBuf,
+    },
+    /// A file or directory could not be used.
+    #[error("can't {action} {path} as uid {uid}: {source}")]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// As whom.
+        uid: u32,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The database answered with an error.
+    #[error("the database refused: {0}")]
+    Database(#[from] sqlx::Error),
+    /// The task that watches the server ended without an answer: a bug.
+    #[error("the database's watcher failed: {0}")]
+    Watcher(String),
+}
+
+/// Says what was tried, on what, as whom.
+pub(super) trait IoContext<T> {
+    fn at(self, action: &'static str, path: &Path) -> Result<T, PostgresError>;
+}
+
+impl<T, E: Into<io::Error>> IoContext<T> for Result<T, E> {
+    fn at(self, action: &'static str, path: &Path) -> Result<T, PostgresError> {
+        self.map_err(|source| PostgresError::Io {
+            action,
+            path: path.to_owned(),
+            uid: rustix::process::geteuid().as_raw(),
+            source: source.into(),
+        })
+    }
+}

@@ -1,0 +1,183 @@
+//! With a real `initdb` and a real server.
+
+use super::*;
+use sqlx::{Connection, PgConnection};
+use std::os::unix::fs::DirBuilderExt;
+use std::time::{Duration, Instant};
+
+/// A directory that the database's account can pass when the tests run as root.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new() -> Self {
+        Self::with_mode(0o711)
+    }
+
+    fn with_mode(mode: u32) -> Self {
+        let name = format!("sixfold-postgres-{:016x}", rand::random::<u64>());
+        let dir = std::env::temp_dir().join(name);
+        std::fs::DirBuilder::new().mode(mode).create(&dir).unwrap();
+        Self(dir)
+    }
+
+    fn settings(&self) -> Settings {
+        let mut settings = Settings::new(&self.0);
+        settings.shared_buffers_mib = 16;
+        settings
+    }
+
+    fn pid(&self) -> i32 {
+        let file = self.0.join("postgres/data/postmaster.pid");
+        std::fs::read_to_string(file).unwrap().lines().next().unwrap().parse().unwrap()
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if let Ok(Some(sockets)) = sockets::recorded(&self.0.join("postgres")) {
+            let _ = std::fs::remove_dir_all(sockets);
+        }
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn kill(pid: i32) {
+    let pid = rustix::process::Pid::from_raw(pid).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+}
+
+/// Starts a server and forgets it, as a killed sixfold does.
+async fn orphan(scratch: &Scratch) -> i32 {
+    let home = make_home(&scratch.0).unwrap();
+    let cluster = Cluster::prepare(scratch.settings(), home).await.unwrap();
+    let postmaster = launch::launch(&cluster).await.unwrap();
+    launch::create_database(&cluster).await.unwrap();
+    std::mem::forget(postmaster);
+    scratch.pid()
+}
+
+async fn connect(url: &str) -> PgConnection {
+    PgConnection::connect(url).await.unwrap()
+}
+
+#[tokio::test]
+async fn it_starts_checks_stops_and_keeps_its_rows() {
+    let scratch = Scratch::new();
+    let managed = Managed::start(scratch.settings()).await.unwrap();
+    assert_eq!(url_of_running(&scratch.0).unwrap(), managed.url());
+    let mut connection = connect(&managed.url()).await;
+    checks::check(&mut connection).await.unwrap();
+    sqlx::raw_sql("create table t (x int); insert into t values (7)")
+        .execute(&mut connection)
+        .await
+        .unwrap();
+    let listening: String =
+        sqlx::query_scalar("show listen_addresses").fetch_one(&mut connection).await.unwrap();
+    assert_eq!(listening, "", "no TCP");
+    managed.stop().await.unwrap();
+    assert!(matches!(url_of_running(&scratch.0), Err(PostgresError::NotRunning { .. })));
+
+    let managed = Managed::start(scratch.settings()).await.unwrap();
+    let x: i32 = sqlx::query_scalar("select x from t")
+        .fetch_one(&mut connect(&managed.url()).await)
+        .await
+        .unwrap();
+    assert_eq!(x, 7);
+    managed.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_second_one_on_the_same_directory_is_refused_by_name() {
+    let scratch = Scratch::new();
+    let home = make_home(&scratch.0).unwrap();
+    let _lock = DirectoryLock::take(&home).unwrap();
+    let error = Managed::start(scratch.settings()).await.unwrap_err();
+    assert!(
+        matches!(&error, PostgresError::InUse { pid, .. } if *pid == std::process::id().to_string()),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_killed_server_is_started_again_on_the_same_socket() {
+    let scratch = Scratch::new();
+    let managed = Managed::start(scratch.settings()).await.unwrap();
+    let killed = scratch.pid();
+    kill(killed);
+    let until = Instant::now() + Duration::from_secs(20);
+    loop {
+        let again = PgConnection::connect(&managed.url()).await;
+        if again.is_ok() && scratch.pid() != killed {
+            break;
+        }
+        assert!(Instant::now() < until, "not restarted: {again:?}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    managed.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn after_a_kill_of_everything_it_recovers() {
+    let scratch = Scratch::new();
+    kill(orphan(&scratch).await);
+    let managed = Managed::start(scratch.settings()).await.unwrap();
+    connect(&managed.url()).await;
+    managed.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn an_orphan_is_stopped_and_replaced() {
+    let scratch = Scratch::new();
+    let old = orphan(&scratch).await;
+    let managed = Managed::start(scratch.settings()).await.unwrap();
+    assert_ne!(scratch.pid(), old);
+    connect(&managed.url()).await;
+    managed.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_process_that_took_the_number_over_is_left_alone() {
+    let scratch = Scratch::new();
+    Managed::start(scratch.settings()).await.unwrap().stop().await.unwrap();
+    let file = scratch.0.join("postgres/data/postmaster.pid");
+    let mut stranger = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+    std::fs::write(&file, format!("{}\n/elsewhere\n", stranger.id())).unwrap();
+    let managed = Managed::start(scratch.settings()).await.unwrap();
+    assert!(stranger.try_wait().unwrap().is_none(), "the stranger was signalled");
+    stranger.kill().unwrap();
+    stranger.wait().unwrap();
+    managed.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_socket_path_that_does_not_fit_is_refused() {
+    let scratch = Scratch::new();
+    let mut settings = scratch.settings();
+    let long = scratch.0.join("x".repeat(100));
+    std::fs::create_dir(&long).unwrap();
+    settings.runtime_dir = Some(long);
+    let error = Managed::start(settings).await.unwrap_err();
+    assert!(matches!(error, PostgresError::PathTooLong { .. }), "{error}");
+}
+
+/// Only root runs the database as somebody else; for others there is nothing to test.
+#[tokio::test]
+async fn a_directory_that_the_database_account_cannot_pass_is_named() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let scratch = Scratch::with_mode(0o700);
+    let error = Managed::start(scratch.settings()).await.unwrap_err();
+    assert!(
+        matches!(&error, PostgresError::Unreachable { component, .. } if *component == scratch.0),
+        "{error}"
+    );
+    assert!(error.to_string().contains("chmod o+x"), "{error}");
+}
+
+#[tokio::test]
+async fn a_server_that_loses_writes_is_refused() {
+    let mut connection = connect(&testing::database().await).await;
+    let error = checks::check(&mut connection).await.unwrap_err();
+    assert!(error.to_string().contains("fsync is 'off'"), "{error}");
+}
