@@ -1,1 +1,8 @@
-//! x
+//! What the compatibility tests stand on: requests written by hand ([`raw`]), real server processes
+//! ([`cluster`]) and real client programs ([`clients`]).
+//!
+//! Everything here talks to Sixfold over the wire only; nothing links the server's code. Panics are
+//! how a test fails, so `expect` and `unwrap` are at home here.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+pub mod raw;
