@@ -1,0 +1,41 @@
+//! Gives s3s the secret of an access key; s3s verifies the signature with it.
+
+use super::{Identities, Identity};
+use crate::meta::MetaError;
+use s3s::auth::{S3Auth, SecretKey};
+use s3s::{S3Error, S3Result, s3_error};
+use std::sync::Arc;
+
+/// Secrets of access keys.
+pub struct Secrets(Arc<dyn Identities>);
+
+impl Secrets {
+    /// Secrets from a look-up.
+    pub fn new(identities: Arc<dyn Identities>) -> Self {
+        Self(identities)
+    }
+}
+
+#[async_trait::async_trait]
+impl S3Auth for Secrets {
+    async fn get_secret_key(&self, access_key: &str) -> S3Result<SecretKey> {
+        Ok(find(self.0.as_ref(), access_key).await?.secret)
+    }
+}
+
+/// An identity, or the S3 error that says why there is none.
+pub(super) async fn find(identities: &dyn Identities, access_key: &str) -> S3Result<Identity> {
+    match identities.identity(access_key).await {
+        Ok(Some(identity)) => Ok(identity),
+        Ok(None) => Err(s3_error!(
+            InvalidAccessKeyId,
+            "The AWS Access Key Id you provided does not exist in our records."
+        )),
+        Err(error) => Err(unavailable(&error)),
+    }
+}
+
+fn unavailable(error: &MetaError) -> S3Error {
+    tracing::warn!("an access key could not be looked up: {error}");
+    s3_error!(ServiceUnavailable, "Please reduce your request rate.")
+}

@@ -1,0 +1,93 @@
+//! Signatures in the query: the six parameters, once each, within Amazon's limits.
+
+use super::authorization::is_amz_date;
+use super::{Head, scope};
+use crate::http::Refusal;
+
+/// What a presigned URL must carry.
+const PARAMETERS: [&str; 6] = [
+    "X-Amz-Algorithm",
+    "X-Amz-Credential",
+    "X-Amz-Date",
+    "X-Amz-Expires",
+    "X-Amz-Signature",
+    "X-Amz-SignedHeaders",
+];
+
+/// Seven days, as Amazon.
+const MAX_EXPIRES_SECONDS: u32 = 604_800;
+
+/// Response overrides, which only a signed request may ask for: anybody could otherwise make a
+/// public object look like something else.
+const OVERRIDES: [&str; 6] = [
+    "response-cache-control",
+    "response-content-disposition",
+    "response-content-encoding",
+    "response-content-language",
+    "response-content-type",
+    "response-expires",
+];
+
+pub(super) fn check(head: &Head<'_>) -> Result<(), Refusal> {
+    if head.is_anonymous() && OVERRIDES.iter().any(|key| head.has(key)) {
+        let message =
+            "Request specific response headers cannot be used for anonymous GET requests.";
+        return Err(Refusal::invalid_request(message));
+    }
+    if !head.has("X-Amz-Signature") && !head.has("X-Amz-Algorithm") {
+        return Ok(());
+    }
+    if PARAMETERS.iter().any(|key| head.values(key).count() != 1) {
+        let message = "Query-string authentication version 4 requires the X-Amz-Algorithm, \
+                       X-Amz-Credential, X-Amz-Signature, X-Amz-Date, X-Amz-SignedHeaders, and \
+                       X-Amz-Expires parameters, once each.";
+        return Err(wrong(message));
+    }
+    let value = |key| head.values(key).next().unwrap_or("");
+    if value("X-Amz-Algorithm") != "AWS4-HMAC-SHA256" {
+        return Err(wrong("X-Amz-Algorithm only supports \"AWS4-HMAC-SHA256\""));
+    }
+    if !is_amz_date(value("X-Amz-Date")) {
+        return Err(wrong(
+            "X-Amz-Date must be in the ISO8601 Long Format \"yyyyMMdd'T'HHmmss'Z'\"",
+        ));
+    }
+    check_expires(value("X-Amz-Expires"))?;
+    check_credential(head.region, value("X-Amz-Credential"), value("X-Amz-Date"))
+}
+
+fn check_expires(text: &str) -> Result<(), Refusal> {
+    let Ok(seconds) = text.parse::<i64>() else {
+        return Err(wrong("X-Amz-Expires should be a number"));
+    };
+    if seconds < 1 {
+        return Err(wrong("X-Amz-Expires must be positive"));
+    }
+    if seconds > i64::from(MAX_EXPIRES_SECONDS) {
+        return Err(wrong(
+            "X-Amz-Expires must be less than a week (in seconds); that is 604800 or less",
+        ));
+    }
+    Ok(())
+}
+
+fn check_credential(region: &str, credential: &str, date: &str) -> Result<(), Refusal> {
+    let scope = scope::parse(credential)
+        .map_err(|what| wrong(format!("Error parsing the X-Amz-Credential parameter; {what}")))?;
+    if scope.region != region {
+        let message = format!(
+            "Error parsing the X-Amz-Credential parameter; the region '{}' is wrong; expecting \
+             '{region}'",
+            scope.region
+        );
+        return Err(wrong(message).with_detail("Region", region));
+    }
+    if date.get(..8) == Some(scope.date) {
+        return Ok(());
+    }
+    Err(wrong("Invalid credential date. This date is not the same as X-Amz-Date."))
+}
+
+fn wrong(message: impl Into<std::borrow::Cow<'static, str>>) -> Refusal {
+    Refusal::bad_request("AuthorizationQueryParametersError", message)
+}

@@ -1,0 +1,160 @@
+//! One request from its head to its answer; reads as the drawing in [`super`].
+
+use super::body::{Fate, IdleLimited};
+use super::checks::{self, Head};
+use super::document::{Document, Expected, is_too_long, too_long};
+use super::health::Health;
+use super::host::Domains;
+use super::record::RequestRecord;
+use super::refusal::Refusal;
+use super::response::{self, LoggedBody};
+use super::target::Target;
+use bytes::Bytes;
+use http::{HeaderMap, Request, Response, Uri, header};
+use s3s::Body;
+use s3s::service::S3Service;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Semaphore;
+
+/// What the front needs to know.
+#[derive(Clone, Debug)]
+pub struct FrontSettings {
+    /// The region that signatures must name.
+    pub region: String,
+    /// Domains of virtual-host style.
+    pub domains: Vec<String>,
+    /// Requests that run at once; more get 503 `SlowDown`. Each holds a few stripes.
+    pub max_requests: usize,
+    /// How long a client may pause within a body.
+    pub body_idle: Duration,
+}
+
+/// The S3 address's service.
+#[derive(Clone)]
+pub struct Front(Arc<Inner>);
+
+struct Inner {
+    service: S3Service,
+    health: Health,
+    settings: FrontSettings,
+    domains: Domains,
+    requests: Arc<Semaphore>,
+}
+
+impl Front {
+    /// Puts the front before a service.
+    pub fn new(service: S3Service, health: Health, settings: FrontSettings) -> Self {
+        let domains = Domains::new(&settings.domains);
+        let requests = Arc::new(Semaphore::new(settings.max_requests));
+        Self(Arc::new(Inner { service, health, settings, domains, requests }))
+    }
+
+    /// Answers a request.
+    pub async fn handle<B>(&self, request: Request<B>) -> Response<LoggedBody>
+    where
+        B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
+        B::Error: std::fmt::Display,
+    {
+        let request = rewrite_double_root(request);
+        let target = self.target(&request);
+        let record = Arc::new(RequestRecord::new(request.method().clone(), target));
+        if let Some(answer) = self.0.health.answer(&request) {
+            let _ = record.operation.set("Health".to_owned());
+            return LoggedBody::wrap(response::complete(answer, &record).await, record, None);
+        }
+        let permit = self.0.requests.clone().try_acquire_owned().ok();
+        let answer = match permit {
+            Some(_) => self.serve(request, &record).await,
+            None => Err(Refusal::slow_down()),
+        };
+        let answer = answer.unwrap_or_else(Refusal::into_response);
+        LoggedBody::wrap(response::complete(answer, &record).await, record, permit)
+    }
+
+    /// Checks the head, prepares the body, and calls s3s.
+    async fn serve<B>(
+        &self,
+        request: Request<B>,
+        record: &Arc<RequestRecord>,
+    ) -> Result<Response<Body>, Refusal>
+    where
+        B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
+        B::Error: std::fmt::Display,
+    {
+        let head = Head {
+            method: request.method(),
+            version: request.version(),
+            target: &record.target,
+            query: checks::parse_query(request.uri().query()),
+            headers: request.headers(),
+            region: &self.0.settings.region,
+        };
+        checks::check(&head)?;
+        let expected = match head.has_document() {
+            true => Some(Expected::from_headers(request.headers(), head.has("delete"))?),
+            false => None,
+        };
+        if expected.is_some() && is_too_long(content_length(request.headers())) {
+            return Err(too_long());
+        }
+        let fate = Fate::default();
+        let mut request = request.map(|body| self.prepare_body(body, expected, &fate));
+        request.extensions_mut().insert(Arc::clone(record));
+        let answer = self.0.service.call(request).await;
+        let Ok(answer) = answer else {
+            return Err(Refusal::new(
+                http::StatusCode::INTERNAL_SERVER_ERROR,
+                "InternalError",
+                "We encountered an internal error. Please try again.",
+            ));
+        };
+        match fate.get() {
+            Some(refusal) if !answer.status().is_success() => Err(refusal),
+            _ => Ok(answer),
+        }
+    }
+
+    fn prepare_body<B>(&self, body: B, expected: Option<Expected>, fate: &Fate) -> Body
+    where
+        B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
+        B::Error: std::fmt::Display,
+    {
+        if body.is_end_stream() && expected.is_none() {
+            return Body::empty();
+        }
+        let body = IdleLimited::new(body, self.0.settings.body_idle, fate.clone());
+        match expected {
+            Some(expected) => Body::http_body_unsync(Document::new(body, expected, fate.clone())),
+            None => Body::http_body_unsync(body),
+        }
+    }
+
+    fn target<B>(&self, request: &Request<B>) -> Target {
+        let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
+        let authority = request.uri().authority().map(http::uri::Authority::as_str);
+        Target::of(host.or(authority), request.uri().path(), &self.0.domains)
+    }
+}
+
+/// `GET //` is what clients send whose endpoint ends with a slash: the service.
+fn rewrite_double_root<B>(mut request: Request<B>) -> Request<B> {
+    if request.uri().path() != "//" {
+        return request;
+    }
+    let path = match request.uri().query() {
+        Some(query) => format!("/?{query}"),
+        None => "/".to_owned(),
+    };
+    if let Ok(uri) = path.parse::<Uri>() {
+        *request.uri_mut() = uri;
+    }
+    request
+}
+
+fn content_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,134 @@
+//! The front over a service of one operation, in process. What needs a signature is tested over
+//! the wire, with real processes, in `compat-tests`.
+
+use super::{Front, FrontSettings};
+use crate::auth::access::Access;
+use crate::auth::secrets::Secrets;
+use crate::auth::{Identities, Identity};
+use crate::http::health::{Health, Readiness};
+use crate::meta::MetaError;
+use bytes::Bytes;
+use http::{Method, Request, Response};
+use http_body_util::{BodyExt, Full};
+use s3s::S3;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// No operation is ever reached without a signature.
+struct NoOperations;
+
+impl S3 for NoOperations {}
+
+struct NoKeys;
+
+#[async_trait::async_trait]
+impl Identities for NoKeys {
+    async fn identity(&self, _: &str) -> Result<Option<Identity>, MetaError> {
+        Ok(None)
+    }
+}
+
+fn front(max_requests: usize) -> Front {
+    let settings = FrontSettings {
+        region: "us-east-1".to_owned(),
+        domains: Vec::new(),
+        max_requests,
+        body_idle: Duration::from_secs(30),
+    };
+    let keys: Arc<dyn Identities> = Arc::new(NoKeys);
+    let (auth, access) = (Secrets::new(Arc::clone(&keys)), Access::new(keys));
+    let service = crate::http::s3s::service(NoOperations, auth, access, &settings).unwrap();
+    let health = Health::new();
+    health.set(Readiness::Ready);
+    Front::new(service, health, settings)
+}
+
+fn request(method: Method, uri: &str) -> Request<Full<Bytes>> {
+    let request = Request::builder().method(method).uri(uri).header("host", "localhost:9000");
+    request.body(Full::default()).unwrap()
+}
+
+async fn text<B>(response: Response<B>) -> (http::response::Parts, String)
+where
+    B: http_body::Body<Data = Bytes>,
+    B::Error: std::fmt::Debug,
+{
+    let (parts, body) = response.into_parts();
+    let bytes = body.collect().await.unwrap().to_bytes();
+    (parts, String::from_utf8(bytes.to_vec()).unwrap())
+}
+
+#[tokio::test]
+async fn every_error_names_its_request() {
+    let front = front(8);
+    for (method, uri, status, code) in [
+        (Method::GET, "/", 403, "AccessDenied"),
+        (Method::GET, "/photos/a%3Cb", 403, "AccessDenied"),
+        (Method::GET, "/Ab", 400, "InvalidBucketName"),
+        (Method::GET, "/minio", 400, "InvalidBucketName"),
+        (Method::PATCH, "/photos", 405, "MethodNotAllowed"),
+        (Method::OPTIONS, "/photos/k", 403, "AccessForbidden"),
+        (Method::GET, "/photos?abac", 501, "NotImplemented"),
+    ] {
+        let (parts, body) = text(front.handle(request(method, uri)).await).await;
+        assert_eq!(parts.status, status, "{uri}: {body}");
+        assert!(body.contains(&format!("<Code>{code}</Code>")), "{uri}: {body}");
+        let id = parts.headers["x-amz-request-id"].to_str().unwrap();
+        assert!(body.contains(&format!("<RequestId>{id}</RequestId>")), "{body}");
+        let host_id = parts.headers["x-amz-id-2"].to_str().unwrap();
+        assert!(body.contains(&format!("<HostId>{host_id}</HostId></Error>")), "{body}");
+        assert!(body.contains("<Message>") && body.contains("<Resource>/"), "{body}");
+        assert_eq!(body.matches("<RequestId>").count(), 1, "{body}");
+    }
+    let (_, body) = text(front.handle(request(Method::GET, "/photos/a%3Cb")).await).await;
+    assert!(body.contains("<Resource>/photos/a&lt;b</Resource>"), "{body}");
+}
+
+#[tokio::test]
+async fn an_error_of_head_has_no_body() {
+    let (parts, body) = text(front(8).handle(request(Method::HEAD, "/photos/k")).await).await;
+    assert_eq!((parts.status.as_u16(), body.as_str()), (403, ""));
+    assert!(parts.headers.contains_key("x-amz-request-id"));
+}
+
+#[tokio::test]
+async fn over_the_limit_requests_are_told_to_slow_down_and_probes_are_answered() {
+    let front = front(0);
+    let (parts, body) = text(front.handle(request(Method::GET, "/photos/k")).await).await;
+    assert_eq!(parts.status, 503);
+    assert_eq!(parts.headers["retry-after"], "1");
+    assert!(body.contains("<Code>SlowDown</Code>"), "{body}");
+    let (parts, _) = text(front.handle(request(Method::GET, "/minio/health/live")).await).await;
+    assert_eq!(parts.status, 200);
+}
+
+#[tokio::test]
+async fn a_double_slash_is_the_service() {
+    let (parts, body) = text(front(8).handle(request(Method::GET, "//")).await).await;
+    assert_eq!(parts.status, 403, "{body}");
+    assert!(body.contains("<Resource>/</Resource>"), "{body}");
+}
+
+#[tokio::test]
+async fn an_unknown_key_is_named_as_such() {
+    let hash = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+    let now = time::OffsetDateTime::now_utc();
+    let format = time::macros::format_description!("[year][month][day]T[hour][minute][second]Z");
+    let date = now.format(format).unwrap();
+    let authorization = format!(
+        "AWS4-HMAC-SHA256 Credential=AKID/{}/us-east-1/s3/aws4_request, \
+         SignedHeaders=host;x-amz-content-sha256;x-amz-date, Signature={hash}",
+        &date[..8]
+    );
+    let mut request = request(Method::GET, "/photos/k");
+    for (name, value) in [
+        ("authorization", authorization.as_str()),
+        ("x-amz-date", &date),
+        ("x-amz-content-sha256", hash),
+    ] {
+        request.headers_mut().insert(name, value.parse().unwrap());
+    }
+    let (parts, body) = text(front(8).handle(request).await).await;
+    assert_eq!(parts.status, 403, "{body}");
+    assert!(body.contains("<Code>InvalidAccessKeyId</Code>"), "{body}");
+}

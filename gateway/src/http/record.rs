@@ -1,0 +1,49 @@
+//! What is known of one request, from its head to the last byte of its answer.
+
+use super::target::Target;
+use http::Method;
+use rand::RngCore;
+use std::sync::OnceLock;
+use std::time::Instant;
+
+/// Shared by the front, the access check and the response's body; put into the request's
+/// extensions so that the access check can complete it.
+#[derive(Debug)]
+pub struct RequestRecord {
+    /// `x-amz-request-id`: 16 hex digits, random.
+    pub id: String,
+    /// `x-amz-id-2`, the error document's `HostId`.
+    pub host_id: String,
+    /// The method.
+    pub method: Method,
+    /// What the path and host name.
+    pub target: Target,
+    /// When the head had been read.
+    pub started: Instant,
+    /// The S3 operation, once it is resolved.
+    pub operation: OnceLock<String>,
+    /// The access key, once its signature is verified.
+    pub access_key: OnceLock<String>,
+}
+
+impl RequestRecord {
+    /// Begins a record with fresh ids.
+    pub fn new(method: Method, target: Target) -> Self {
+        let mut random = [0u8; 32];
+        rand::rng().fill_bytes(&mut random);
+        Self {
+            id: hex::encode_upper(&random[..8]),
+            host_id: hex::encode(&random[8..]),
+            method,
+            target,
+            started: Instant::now(),
+            operation: OnceLock::new(),
+            access_key: OnceLock::new(),
+        }
+    }
+
+    /// The operation's name for logs and metrics; a closed set.
+    pub fn operation_name(&self) -> &str {
+        self.operation.get().map_or("none", String::as_str)
+    }
+}

@@ -1,0 +1,200 @@
+//! What every answer gets: ids, a whole error document, and its line in the access log when its
+//! last byte is out.
+
+use super::record::RequestRecord;
+use super::refusal::push_element;
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Method, Response, StatusCode, header};
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use http_body_util::BodyExt;
+use s3s::{Body, StdError};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use tokio::sync::OwnedSemaphorePermit;
+
+/// Error documents are short; a longer one is not ours to rewrite.
+const MAX_ERROR_BYTES: usize = 64 * 1024;
+
+/// Completes a response: headers for all, the document for errors.
+pub(super) async fn complete(mut response: Response<Body>, record: &RequestRecord) -> Completed {
+    let mut error_code = None;
+    if response.status().is_client_error() || response.status().is_server_error() {
+        let (completed, code) = complete_error(response, record).await;
+        response = completed;
+        error_code = code;
+    } else if record.operation_name() == "GetObjectAttributes" {
+        response = unquote_etag(response).await;
+    }
+    let headers = response.headers_mut();
+    let mut insert = |name: &'static str, value: &str| {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            headers.insert(HeaderName::from_static(name), value);
+        }
+    };
+    insert("x-amz-request-id", &record.id);
+    insert("x-amz-id-2", &record.host_id);
+    insert("server", "Sixfold");
+    insert("x-content-type-options", "nosniff");
+    Completed { response, error_code }
+}
+
+/// A response ready to be sent, and the code of its error for the log.
+pub(super) struct Completed {
+    pub(super) response: Response<Body>,
+    pub(super) error_code: Option<String>,
+}
+
+/// Adds what s3s leaves out of an error document: message, resource and the ids.
+async fn complete_error(
+    response: Response<Body>,
+    record: &RequestRecord,
+) -> (Response<Body>, Option<String>) {
+    let (mut parts, body) = response.into_parts();
+    let is_short = body.size_hint().upper().is_some_and(|upper| upper <= MAX_ERROR_BYTES as u64);
+    if !is_short {
+        return (Response::from_parts(parts, body), None);
+    }
+    let bytes = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+    let text = String::from_utf8_lossy(&bytes);
+    let code = between(&text, "<Code>", "</Code>").map(str::to_owned);
+    if record.method == Method::HEAD || parts.status == StatusCode::NOT_MODIFIED {
+        return (Response::from_parts(parts, Body::empty()), code);
+    }
+    let document = match text.strip_suffix("</Error>") {
+        Some(document) => document.to_owned(),
+        None if bytes.is_empty() => empty_error(parts.status),
+        None => return (Response::from_parts(parts, Body::from(bytes.clone())), code),
+    };
+    let document = finish_document(document, record);
+    parts.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/xml"));
+    parts.headers.remove(header::CONTENT_LENGTH);
+    (Response::from_parts(parts, Body::from(document)), code)
+}
+
+/// The beginning of a document for an error that came without one.
+fn empty_error(status: StatusCode) -> String {
+    let mut document = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error>");
+    push_element(&mut document, "Code", "InternalError");
+    push_element(&mut document, "Message", status.canonical_reason().unwrap_or("Error"));
+    document
+}
+
+fn finish_document(mut document: String, record: &RequestRecord) -> String {
+    if !document.contains("<Message>") {
+        let message = between(&document, "<Code>", "</Code>").unwrap_or("Error").to_owned();
+        push_element(&mut document, "Message", &message);
+    }
+    for (name, value) in [("BucketName", &record.target.bucket), ("Key", &record.target.key)] {
+        if let Some(value) = value {
+            push_element(&mut document, name, value);
+        }
+    }
+    push_element(&mut document, "Resource", &record.target.resource());
+    push_element(&mut document, "RequestId", &record.id);
+    push_element(&mut document, "HostId", &record.host_id);
+    document.push_str("</Error>");
+    document
+}
+
+fn between<'a>(text: &'a str, start: &str, end: &str) -> Option<&'a str> {
+    let (_, rest) = text.split_once(start)?;
+    Some(rest.split_once(end)?.0)
+}
+
+/// `GetObjectAttributes` is the one answer whose ETag has no quotes; s3s writes them.
+async fn unquote_etag(response: Response<Body>) -> Response<Body> {
+    let (mut parts, body) = response.into_parts();
+    let bytes = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+    let text = String::from_utf8_lossy(&bytes);
+    let text = text.replace("<ETag>&quot;", "<ETag>").replace("&quot;</ETag>", "</ETag>");
+    let text = text.replace("<ETag>\"", "<ETag>").replace("\"</ETag>", "</ETag>");
+    parts.headers.remove(header::CONTENT_LENGTH);
+    Response::from_parts(parts, Body::from(text))
+}
+
+/// A response's body that counts its bytes and writes the access log's line when it is done,
+/// whether sent whole or given up.
+pub struct LoggedBody {
+    inner: Body,
+    record: Arc<RequestRecord>,
+    status: StatusCode,
+    error_code: Option<String>,
+    sent_bytes: u64,
+    is_whole: bool,
+    /// The request's place among those that may run at once; given back with the body.
+    _permit: Option<OwnedSemaphorePermit>,
+}
+
+impl LoggedBody {
+    /// Wraps the body of a completed response.
+    pub(super) fn wrap(
+        completed: Completed,
+        record: Arc<RequestRecord>,
+        permit: Option<OwnedSemaphorePermit>,
+    ) -> Response<Self> {
+        let Completed { response, error_code } = completed;
+        let status = response.status();
+        response.map(|inner| {
+            let is_whole = inner.is_end_stream() || record.method == Method::HEAD;
+            let sent_bytes = 0;
+            Self { inner, record, status, error_code, sent_bytes, is_whole, _permit: permit }
+        })
+    }
+}
+
+impl HttpBody for LoggedBody {
+    type Data = Bytes;
+    type Error = StdError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, StdError>>> {
+        let this = self.get_mut();
+        let poll = Pin::new(&mut this.inner).poll_frame(cx);
+        match &poll {
+            Poll::Ready(Some(Ok(frame))) => {
+                this.sent_bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
+                this.is_whole = this.inner.is_end_stream();
+            }
+            Poll::Ready(None) => this.is_whole = true,
+            Poll::Ready(Some(Err(_))) | Poll::Pending => {}
+        }
+        poll
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+impl Drop for LoggedBody {
+    fn drop(&mut self) {
+        let record = &self.record;
+        let elapsed = record.started.elapsed();
+        let operation = record.operation_name();
+        crate::metrics::request(operation, self.status, elapsed, self.sent_bytes);
+        let escape =
+            |text: &Option<String>| text.as_deref().unwrap_or("-").escape_debug().to_string();
+        tracing::info!(
+            target: "sixfold::access",
+            method = record.method.as_str(),
+            request.id = record.id.as_str(),
+            op = operation,
+            bucket = escape(&record.target.bucket),
+            object.key = escape(&record.target.key),
+            status = self.status.as_u16(),
+            code = self.error_code.as_deref().unwrap_or("-"),
+            sent_bytes = self.sent_bytes,
+            duration_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX),
+            access_key = record.access_key.get().map_or("-", String::as_str),
+            outcome = if self.is_whole { "sent" } else { "cut" },
+            "request"
+        );
+    }
+}
