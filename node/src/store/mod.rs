@@ -1,0 +1,339 @@
+//! The chunk store of one drive: a chunk that it acknowledged is durable and comes back as it
+//! was or with an error, never silently altered.
+//!
+//! Chunks above [`SMALL_CHUNK_BYTES`] are files of their own (`file`), smaller ones records in
+//! segments (`segment`). Both have one format (`format`), which carries a version. The index of
+//! all chunks is in memory (`index`) and is rebuilt at start from file names and from the ends
+//! of the segments. All changes of the drive go through `io`, where tests make them fail.
+//!
+//! Absent on purpose: any path made from what a client sent, any repair (the gateways heal),
+//! any clock.
+
+mod copies;
+mod drive;
+mod file;
+mod format;
+mod index;
+mod io;
+mod names;
+mod options;
+mod put;
+mod read;
+mod record;
+mod recover;
+mod segment;
+mod sync;
+
+pub use io::{Hook, Step};
+pub use options::{DEFAULT_RESERVE_BYTES, OpenError, StoreOptions};
+
+use copies::CopyNumbers;
+use drive::Drive;
+use futures::StreamExt;
+use futures::stream::{self, BoxStream};
+use index::{Claim, Index, Place};
+use read::OpenChunk;
+use segment::Segments;
+use sixfold_proto::checksum::CellKey;
+use sixfold_proto::chunks::{
+    Cell, ChunkEntry, Chunks, DriveState, Health, MAX_CELLS_PER_CHUNK, MAX_LIST_ENTRIES, NodeError,
+    PutItem,
+};
+use sixfold_proto::name::{ChunkName, CopyNumber, LeaseId, NodeNumber};
+use std::ops::Range;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use sync::DirectorySync;
+use uuid::Uuid;
+
+/// The most bytes of data that make a chunk a small one.
+pub const SMALL_CHUNK_BYTES: usize = 256 * 1024;
+
+/// How many cells are read or written with one call to the system: 1 MiB at full size.
+const CELLS_PER_RUN: u32 = 4;
+
+/// The chunks of one drive.
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+/// What all calls of a store share.
+struct Inner {
+    drive: Drive,
+    io: io::Io,
+    options: StoreOptions,
+    index: Arc<Mutex<Index>>,
+    copies: CopyNumbers,
+    directories: DirectorySync,
+    segments: Segments,
+    /// A sync failed, or a newer process took the drive's place.
+    fenced: AtomicBool,
+    draining: AtomicBool,
+    node: AtomicU16,
+}
+
+impl Store {
+    /// Opens the drive in `directory`, or makes it one, and reads what is on it. Blocks.
+    pub fn open(directory: &Path, options: StoreOptions) -> Result<Self, OpenError> {
+        let fail = |source| OpenError::io(directory, source);
+        let io = io::Io::new(options.hook.clone());
+        let drive = Drive::open(directory, &io)?;
+        let found = recover::recover(&drive, &io).map_err(fail)?;
+        let copies = CopyNumbers::open(directory, &io, found.highest_copy).map_err(fail)?;
+        let node = AtomicU16::new(options.node.0);
+        let inner = Arc::new(Inner {
+            drive,
+            io,
+            options,
+            index: Arc::new(Mutex::new(found.index)),
+            copies,
+            directories: DirectorySync::default(),
+            segments: found.segments,
+            fenced: AtomicBool::new(false),
+            draining: AtomicBool::new(false),
+            node,
+        });
+        Ok(Self { inner })
+    }
+
+    /// The id that the drive carries, whatever its path.
+    pub fn drive_id(&self) -> Uuid {
+        self.inner.drive.id()
+    }
+
+    /// The device that the directory is on: stores of one device share its fate.
+    pub fn device(&self) -> u64 {
+        self.inner.drive.device()
+    }
+
+    /// Tells the store the number that the registry gave to it.
+    pub fn set_node(&self, node: NodeNumber) {
+        self.inner.node.store(node.0, Ordering::Relaxed);
+    }
+
+    /// Refuses puts, or takes them again.
+    pub fn set_draining(&self, draining: bool) {
+        self.inner.draining.store(draining, Ordering::Relaxed);
+    }
+
+    /// Refuses all changes from now on: another process took this drive's place.
+    pub fn fence(&self) {
+        self.inner.fenced.store(true, Ordering::Release);
+    }
+
+    /// Who the node is and how it is; reads the file system's numbers, nothing else.
+    pub fn condition(&self) -> Result<Health, NodeError> {
+        let room = self.inner.drive.room();
+        let (capacity, free) = room.map_err(|e| unavailable("the drive's size", &e))?;
+        let kept_back = self.inner.options.reserve_of(capacity);
+        Ok(Health {
+            node: NodeNumber(self.inner.node.load(Ordering::Relaxed)),
+            state: self.inner.state(free, kept_back),
+            capacity_bytes: capacity,
+            free_bytes: free.saturating_sub(kept_back),
+            chunk_count: lock(&self.inner.index).len() as u64,
+        })
+    }
+
+    /// Reads a chunk and answers the numbers of its cells that fail their checksum; for the
+    /// scrub. Structural damage is [`NodeError::Damaged`], as in a read.
+    pub async fn verify(&self, name: ChunkName, key: CellKey) -> Result<Vec<u32>, NodeError> {
+        let inner = Arc::clone(&self.inner);
+        blocking(move || OpenChunk::find(&inner, name)?.rotten_cells(key)).await
+    }
+}
+
+#[async_trait::async_trait]
+impl Chunks for Store {
+    async fn put(
+        &self,
+        name: ChunkName,
+        writer: LeaseId,
+        items: BoxStream<'static, PutItem>,
+    ) -> Result<CopyNumber, NodeError> {
+        put::put(&self.inner, name, writer, items).await
+    }
+
+    async fn get(
+        &self,
+        name: ChunkName,
+        cells: Range<u32>,
+    ) -> Result<BoxStream<'static, Result<Cell, NodeError>>, NodeError> {
+        if cells.is_empty() || cells.end > MAX_CELLS_PER_CHUNK {
+            return Err(NodeError::Invalid(format!("no chunk has the cells {cells:?}")));
+        }
+        let inner = Arc::clone(&self.inner);
+        let first_end = cells.end.min(cells.start + CELLS_PER_RUN);
+        let (chunk, first) = blocking(move || {
+            let chunk = OpenChunk::find(&inner, name)?;
+            if chunk.cell_count() < cells.end {
+                let text = format!("chunk {name}: it has {} cells only", chunk.cell_count());
+                return Err(NodeError::Damaged(text));
+            }
+            let first = chunk.cells(cells.start..first_end)?;
+            Ok((chunk, first))
+        })
+        .await?;
+        let first = stream::iter(first.into_iter().map(Ok));
+        Ok(first.chain(following_cells(chunk, first_end..cells.end)).boxed())
+    }
+
+    async fn delete(&self, name: ChunkName, copy: CopyNumber) -> Result<(), NodeError> {
+        self.inner.refuse_when_fenced()?;
+        let claim = Claim::take(&self.inner.index, name)?;
+        let found = lock(&self.inner.index).get(name).ok_or(NodeError::NotFound)?;
+        if found.entry.copy != copy {
+            return Err(NodeError::OtherCopy);
+        }
+        let inner = Arc::clone(&self.inner);
+        blocking(move || {
+            let _claim = claim;
+            file::delete(&inner, &found)
+        })
+        .await
+    }
+
+    async fn list(
+        &self,
+        after: Option<ChunkName>,
+        limit: usize,
+    ) -> Result<Vec<ChunkEntry>, NodeError> {
+        Ok(lock(&self.inner.index).list(after, limit.min(MAX_LIST_ENTRIES)))
+    }
+
+    async fn stat(&self, name: ChunkName) -> Result<ChunkEntry, NodeError> {
+        let found = lock(&self.inner.index).get(name);
+        found.map(|located| located.entry).ok_or(NodeError::NotFound)
+    }
+
+    async fn health(&self) -> Result<Health, NodeError> {
+        self.condition()
+    }
+}
+
+/// The cells behind the first run, a run at a time, read when they are asked for.
+fn following_cells(
+    chunk: OpenChunk,
+    cells: Range<u32>,
+) -> impl futures::Stream<Item = Result<Cell, NodeError>> + Send {
+    let chunk = Arc::new(chunk);
+    stream::unfold(cells, move |cells| {
+        let chunk = Arc::clone(&chunk);
+        async move {
+            if cells.is_empty() {
+                return None;
+            }
+            let end = cells.end.min(cells.start + CELLS_PER_RUN);
+            let run = blocking(move || chunk.cells(cells.start..end)).await;
+            // After a failed run nothing follows: its reader has lost its place.
+            let (items, next) = match run {
+                Ok(run) => (run.into_iter().map(Ok).collect(), end),
+                Err(error) => (vec![Err(error)], cells.end),
+            };
+            Some((stream::iter(items), next..cells.end))
+        }
+    })
+    .flatten()
+}
+
+impl Inner {
+    fn state(&self, free: u64, kept_back: u64) -> DriveState {
+        if self.fenced.load(Ordering::Acquire) {
+            DriveState::Fenced
+        } else if self.draining.load(Ordering::Relaxed) {
+            DriveState::Draining
+        } else if free <= kept_back {
+            DriveState::Full
+        } else {
+            DriveState::Ok
+        }
+    }
+
+    /// Refuses a put by the drive's state, before any byte.
+    fn refuse_when_not_writable(&self) -> Result<(), NodeError> {
+        let (capacity, free) =
+            self.drive.room().map_err(|e| unavailable("the drive's size", &e))?;
+        match self.state(free, self.options.reserve_of(capacity)) {
+            DriveState::Ok => Ok(()),
+            DriveState::Full => Err(NodeError::Full),
+            DriveState::Fenced => Err(NodeError::Fenced),
+            DriveState::Draining => Err(NodeError::Draining),
+        }
+    }
+
+    fn refuse_when_fenced(&self) -> Result<(), NodeError> {
+        if self.fenced.load(Ordering::Acquire) { Err(NodeError::Fenced) } else { Ok(()) }
+    }
+
+    /// The result of a write: no room is passing, a write that the drive fails is not.
+    fn written<T>(&self, result: std::io::Result<T>) -> Result<T, NodeError> {
+        result.map_err(|error| {
+            if io::is_no_space(&error) {
+                return NodeError::Full;
+            }
+            if error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error()) {
+                return self.fence(&error);
+            }
+            unavailable("writing", &error)
+        })
+    }
+
+    /// The result of a sync, which is final: after a failure nobody knows what is on the drive.
+    fn synced<T>(&self, result: std::io::Result<T>) -> Result<T, NodeError> {
+        result.map_err(|error| self.fence(&error))
+    }
+
+    fn fence(&self, error: &std::io::Error) -> NodeError {
+        if !self.fenced.swap(true, Ordering::AcqRel) {
+            tracing::error!(
+                %error,
+                drive.id = %self.drive.id(),
+                path = %self.drive.root().display(),
+                "the drive failed a write or sync and is fenced: it serves reads only"
+            );
+        }
+        NodeError::Fenced
+    }
+
+    fn take_copy(&self) -> Result<CopyNumber, NodeError> {
+        self.written(self.copies.take())
+    }
+
+    /// Removes what a new copy replaced. A failure leaves the old copy behind, which the next
+    /// start removes; the new one is durable already.
+    fn discard(&self, old: &index::Located) {
+        let result = match old.place {
+            Place::File => {
+                let folder = self.drive.chunk_folder(names::folder(old.entry.name));
+                self.io.remove(&folder.join(names::file_name(&old.entry)))
+            }
+            Place::Segment { .. } => Ok(()),
+        };
+        if let Err(error) = result {
+            tracing::warn!(%error, chunk.name = %old.entry.name, "a replaced copy stays behind");
+        }
+    }
+}
+
+fn unavailable(what: &str, error: &std::io::Error) -> NodeError {
+    NodeError::Unavailable(format!("{what}: {error}"))
+}
+
+/// Runs what blocks on a thread that may.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, NodeError> + Send + 'static,
+) -> Result<T, NodeError> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(error) => Err(NodeError::Unavailable(format!("the call was cut off: {error}"))),
+    }
+}
+
+/// Locks; a panic of another thread can't leave these structures half changed.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,93 @@
+//! How a store is opened, and why it may not open.
+
+use super::io::Hook;
+use sixfold_proto::name::NodeNumber;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Two segments of 64 MiB, so that compaction and tombstones, which give room back, always
+/// have some.
+pub const DEFAULT_RESERVE_BYTES: u64 = 128 * 1024 * 1024;
+
+/// On a small drive no more than this part of it is kept back.
+const LARGEST_RESERVE: u64 = 16;
+
+/// How a store is opened.
+#[derive(Clone)]
+pub struct StoreOptions {
+    /// The node's number, where it is known before the store is opened; otherwise
+    /// [`super::Store::set_node`] tells it later.
+    pub node: NodeNumber,
+    /// Free bytes at which puts are refused; at most a sixteenth of the drive.
+    pub reserve_bytes: u64,
+    /// For tests: called before every step that changes the drive.
+    pub hook: Option<Hook>,
+}
+
+impl Default for StoreOptions {
+    fn default() -> Self {
+        Self { node: NodeNumber(0), reserve_bytes: DEFAULT_RESERVE_BYTES, hook: None }
+    }
+}
+
+impl StoreOptions {
+    /// What is kept back of a drive of `capacity` bytes.
+    pub(super) fn reserve_of(&self, capacity: u64) -> u64 {
+        self.reserve_bytes.min(capacity / LARGEST_RESERVE)
+    }
+}
+
+/// Why a drive can't be opened. Each text names the mend.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another process has it.
+    #[error("{} is in use by process {holder}: stop it, or name another directory", path.display())]
+    Locked {
+        /// The directory.
+        path: PathBuf,
+        /// The process that holds the lock.
+        holder: String,
+    },
+    /// Chunks without an identity: no new drive, but not a known one either.
+    #[error(
+        "{} has chunks but no readable file `sixfold-drive`: restore that file, or empty the \
+         directory to start anew as another drive",
+        path.display()
+    )]
+    NoIdentity {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// Written by another release.
+    #[error(
+        "{} has the format {found}, this program knows {}: use a newer release",
+        path.display(),
+        super::format::VERSION
+    )]
+    Version {
+        /// The directory.
+        path: PathBuf,
+        /// Its version.
+        found: u16,
+    },
+    /// The system refused.
+    #[error(
+        "{} can't be opened by user {uid}: {source}: check that it exists, is mounted and belongs \
+         to that user",
+        path.display()
+    )]
+    Io {
+        /// The directory.
+        path: PathBuf,
+        /// The user of this process.
+        uid: u32,
+        /// The system's error.
+        source: io::Error,
+    },
+}
+
+impl OpenError {
+    pub(super) fn io(path: &Path, source: io::Error) -> Self {
+        Self::Io { path: path.to_owned(), uid: rustix::process::geteuid().as_raw(), source }
+    }
+}

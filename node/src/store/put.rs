@@ -1,0 +1,109 @@
+//! Storing a chunk: cells are gathered in memory until it is known whether the chunk is small;
+//! a large one then goes to its file as it comes.
+
+use super::file::FileWriter;
+use super::index::Claim;
+use super::record::{CellOrder, Record};
+use super::{CELLS_PER_RUN, Inner, SMALL_CHUNK_BYTES, blocking};
+use futures::StreamExt;
+use futures::stream::BoxStream;
+use sixfold_proto::chunks::{Cell, NodeError, PutItem};
+use sixfold_proto::name::{ChunkName, CopyNumber, LeaseId};
+use std::sync::Arc;
+
+/// Stores one chunk.
+pub(super) async fn put(
+    inner: &Arc<Inner>,
+    name: ChunkName,
+    writer: LeaseId,
+    mut items: BoxStream<'static, PutItem>,
+) -> Result<CopyNumber, NodeError> {
+    inner.refuse_when_not_writable()?;
+    let claim = Claim::take(&inner.index, name)?;
+    let mut order = CellOrder::default();
+    let mut record: Option<Record> = None;
+    loop {
+        match items.next().await {
+            None => return Err(abandoned()),
+            Some(PutItem::End) => break,
+            Some(PutItem::Cell(cell)) => {
+                order.accept(&cell)?;
+                let record = record.get_or_insert_with(|| Record::new(cell.data.len()));
+                record.push(&cell);
+                if order.data_bytes() > SMALL_CHUNK_BYTES {
+                    let first = std::mem::replace(record, Record::new(0));
+                    return Large { inner, name, writer, claim }.put(first, order, items).await;
+                }
+            }
+        }
+    }
+    let geometry = order.geometry()?;
+    let record = record.ok_or_else(abandoned)?;
+    let inner = Arc::clone(inner);
+    blocking(move || {
+        let _claim = claim;
+        let cell_bytes = geometry.cell_bytes;
+        FileWriter::create(&inner, name, writer, cell_bytes, record.body())?.publish(geometry)
+    })
+    .await
+}
+
+/// A chunk that has turned out to be large.
+struct Large<'a> {
+    inner: &'a Arc<Inner>,
+    name: ChunkName,
+    writer: LeaseId,
+    claim: Claim,
+}
+
+impl Large<'_> {
+    async fn put(
+        self,
+        first: Record,
+        mut order: CellOrder,
+        items: BoxStream<'static, PutItem>,
+    ) -> Result<CopyNumber, NodeError> {
+        let Self { name, writer, claim, .. } = self;
+        let inner = Arc::clone(self.inner);
+        let cell_bytes = order.cell_bytes();
+        let create = move || FileWriter::create(&inner, name, writer, cell_bytes, first.body());
+        let mut file = blocking(create).await?;
+        // Cells that are there already are written together.
+        let mut runs = items.ready_chunks(CELLS_PER_RUN as usize);
+        loop {
+            let run = runs.next().await.ok_or_else(abandoned)?;
+            let (cells, ended) = accept_run(&mut order, run)?;
+            if !cells.is_empty() {
+                file = blocking(move || file.append(&cells).map(|()| file)).await?;
+            }
+            if ended {
+                break;
+            }
+        }
+        let geometry = order.geometry()?;
+        blocking(move || {
+            let _claim = claim;
+            file.publish(geometry)
+        })
+        .await
+    }
+}
+
+/// The cells of a run, and whether the end stands behind them.
+fn accept_run(order: &mut CellOrder, run: Vec<PutItem>) -> Result<(Vec<Cell>, bool), NodeError> {
+    let mut cells = Vec::with_capacity(run.len());
+    for item in run {
+        match item {
+            PutItem::End => return Ok((cells, true)),
+            PutItem::Cell(cell) => {
+                order.accept(&cell)?;
+                cells.push(cell);
+            }
+        }
+    }
+    Ok((cells, false))
+}
+
+fn abandoned() -> NodeError {
+    NodeError::Invalid("the chunk was abandoned before its end".to_owned())
+}
