@@ -1,6 +1,8 @@
 //! An object's rows behind one interface: PostgreSQL, and an in-memory model that is the
 //! executable specification. The only place with SQL; it knows no bytes of objects.
 
+pub mod migrate;
+pub mod pg;
 pub mod types;
 
 use async_trait::async_trait;

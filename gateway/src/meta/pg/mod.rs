@@ -1,0 +1,222 @@
+//! The rows in PostgreSQL. This file only says which operation is where; an operation is one
+//! statement or one transaction in a file of its own.
+
+mod bucket;
+mod chunks;
+mod columns;
+mod connect;
+mod error;
+mod lease;
+mod nodes;
+mod object;
+mod page;
+mod resolve;
+mod upload;
+mod users;
+
+use super::types::{
+    AccessKey, BodyId, Bucket, BucketId, ChunkSet, Commit, CommitOutcome, CompleteOutcome,
+    Completion, DeleteOutcome, Extent, Found, ListQuery, NewBody, NodeRow, NodeState, Page, Part,
+    PartOutcome, Upload, UploadId, User, UserId, Version, VersionId, Versioning,
+};
+use super::{FreedBody, Meta, Renewal, Result};
+use async_trait::async_trait;
+pub use connect::CALL_LIMIT;
+use connect::within;
+use sixfold_proto::name::{ChunkName, CopyNumber, ExtentId, LeaseId, NodeNumber};
+use sqlx::PgPool;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The rows in PostgreSQL.
+#[derive(Clone, Debug)]
+pub struct Pg {
+    /// Its connections. Closed when the process stops.
+    pool: PgPool,
+}
+
+impl Pg {
+    /// Opens a pool of at most `max_connections` to the database named by `url`, without
+    /// connecting yet: a database that is away at the start is waited for like one that goes later.
+    pub fn open(url: &str, max_connections: u32) -> Result<Self> {
+        Ok(Self { pool: connect::open(url, max_connections)? })
+    }
+
+    /// The pool, for migrations and for the checks at the start.
+    pub fn pool(&self) -> &PgPool {
+        &self.pool
+    }
+}
+
+#[async_trait]
+impl Meta for Pg {
+    async fn create_bucket(&self, name: &str, owner: UserId) -> Result<Bucket> {
+        within(bucket::create::create_bucket(&self.pool, name, owner)).await
+    }
+    async fn bucket(&self, name: &str) -> Result<Option<Bucket>> {
+        within(bucket::find::bucket(&self.pool, name)).await
+    }
+    async fn delete_bucket(&self, bucket: BucketId) -> Result<()> {
+        within(bucket::delete::delete_bucket(&self.pool, bucket)).await
+    }
+    async fn buckets(
+        &self,
+        owner: UserId,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<Bucket>> {
+        within(bucket::list::buckets(&self.pool, owner, prefix, after, limit)).await
+    }
+    async fn set_versioning(&self, bucket: BucketId, versioning: Versioning) -> Result<()> {
+        within(bucket::set_versioning::set_versioning(&self.pool, bucket, versioning)).await
+    }
+    async fn commit(&self, commit: Commit) -> Result<CommitOutcome> {
+        within(object::commit::commit(&self.pool, commit)).await
+    }
+    async fn find(&self, bucket: &str, key: &str, version: Option<VersionId>) -> Result<Found> {
+        within(object::find::find(&self.pool, bucket, key, version)).await
+    }
+    async fn extents(&self, body: BodyId, from: u64) -> Result<Vec<Extent>> {
+        within(object::extents::extents(&self.pool, body, from)).await
+    }
+    async fn delete(
+        &self,
+        bucket: &Arc<Bucket>,
+        key: &str,
+        version: Option<VersionId>,
+        if_match: Option<&str>,
+    ) -> Result<DeleteOutcome> {
+        within(object::delete::delete(&self.pool, bucket, key, version, if_match)).await
+    }
+    async fn list_objects(&self, bucket: BucketId, query: &ListQuery) -> Result<Page<Version>> {
+        within(object::list::list_objects(&self.pool, bucket, query)).await
+    }
+    async fn list_versions(
+        &self,
+        bucket: BucketId,
+        query: &ListQuery,
+        after_version: Option<VersionId>,
+    ) -> Result<Page<Version>> {
+        within(object::list_versions::list_versions(&self.pool, bucket, query, after_version)).await
+    }
+    async fn create_upload(&self, bucket: &Arc<Bucket>, upload: Upload) -> Result<Upload> {
+        within(upload::create::create_upload(&self.pool, bucket, upload)).await
+    }
+    async fn upload(&self, bucket: BucketId, key: &str, id: UploadId) -> Result<Option<Upload>> {
+        within(upload::find::upload(&self.pool, bucket, key, id)).await
+    }
+    async fn commit_part(
+        &self,
+        lease: LeaseId,
+        upload: UploadId,
+        part: Part,
+        body: Option<NewBody>,
+    ) -> Result<PartOutcome> {
+        within(upload::part::commit_part(&self.pool, lease, upload, part, body)).await
+    }
+    async fn parts(&self, upload: UploadId, after: u16, limit: usize) -> Result<Page<Part>> {
+        within(upload::parts::parts(&self.pool, upload, after, limit)).await
+    }
+    async fn complete(&self, completion: Completion) -> Result<CompleteOutcome> {
+        upload::complete::complete(&self.pool, completion).await
+    }
+    async fn completed(
+        &self,
+        bucket: BucketId,
+        key: &str,
+        id: UploadId,
+        parts: &[(u16, String)],
+    ) -> Result<Option<CompleteOutcome>> {
+        within(upload::complete::completed(&self.pool, bucket, key, id, parts)).await
+    }
+    async fn abort_upload(&self, bucket: BucketId, key: &str, id: UploadId) -> Result<bool> {
+        within(upload::abort::abort_upload(&self.pool, bucket, key, id)).await
+    }
+    async fn list_uploads(
+        &self,
+        bucket: BucketId,
+        query: &ListQuery,
+        after_upload: Option<UploadId>,
+    ) -> Result<Page<Upload>> {
+        within(upload::list::list_uploads(&self.pool, bucket, query, after_upload)).await
+    }
+    async fn expire_uploads(&self, idle: Duration, limit: usize) -> Result<u64> {
+        within(upload::expire::expire_uploads(&self.pool, idle, limit)).await
+    }
+    async fn begin_lease(&self, holder: &str) -> Result<LeaseId> {
+        within(lease::begin_lease(&self.pool, holder)).await
+    }
+    async fn renew_lease(&self, lease: LeaseId, oldest_read: Option<Duration>) -> Result<Renewal> {
+        within(lease::renew_lease(&self.pool, lease, oldest_read)).await
+    }
+    async fn end_lease(&self, lease: LeaseId) -> Result<()> {
+        within(lease::end_lease(&self.pool, lease)).await
+    }
+    async fn end_expired_leases(&self, silent: Duration, limit: usize) -> Result<Vec<LeaseId>> {
+        within(lease::end_expired_leases(&self.pool, silent, limit)).await
+    }
+    async fn mark_missing(&self, extent: ExtentId, chunks: ChunkSet) -> Result<()> {
+        within(chunks::mark_missing(&self.pool, extent, chunks)).await
+    }
+    async fn degraded_extents(&self, limit: usize) -> Result<Vec<Extent>> {
+        within(chunks::degraded_extents(&self.pool, limit)).await
+    }
+    async fn freed_bodies(&self, at_least: Duration, limit: usize) -> Result<Vec<FreedBody>> {
+        within(chunks::freed_bodies(&self.pool, at_least, limit)).await
+    }
+    async fn forget_bodies(&self, bodies: &[BodyId]) -> Result<()> {
+        within(chunks::forget_bodies(&self.pool, bodies)).await
+    }
+    async fn condemned(
+        &self,
+        node: NodeNumber,
+        copies: &[(ChunkName, LeaseId, CopyNumber)],
+    ) -> Result<Vec<(ChunkName, CopyNumber)>> {
+        within(chunks::condemned(&self.pool, node, copies)).await
+    }
+    async fn create_user(&self, name: &str) -> Result<User> {
+        within(users::create_user(&self.pool, name)).await
+    }
+    async fn user(&self, name: &str) -> Result<Option<User>> {
+        within(users::user(&self.pool, name)).await
+    }
+    async fn create_key(&self, user: UserId, access_key: &str, sealed: &[u8]) -> Result<()> {
+        within(users::create_key(&self.pool, user, access_key, sealed)).await
+    }
+    async fn key(&self, access_key: &str) -> Result<Option<AccessKey>> {
+        within(users::key(&self.pool, access_key)).await
+    }
+    async fn keys(&self) -> Result<Vec<AccessKey>> {
+        within(users::keys(&self.pool)).await
+    }
+    async fn delete_key(&self, access_key: &str) -> Result<bool> {
+        within(users::delete_key(&self.pool, access_key)).await
+    }
+    async fn register_node(
+        &self,
+        drive: uuid::Uuid,
+        address: Option<&str>,
+        zone: &str,
+        weight: f64,
+    ) -> Result<NodeRow> {
+        within(nodes::register_node(&self.pool, drive, address, zone, weight)).await
+    }
+    async fn heartbeat(
+        &self,
+        node: NodeNumber,
+        registration: i64,
+        state: NodeState,
+        capacity_bytes: u64,
+        free_bytes: u64,
+    ) -> Result<bool> {
+        within(nodes::heartbeat(&self.pool, node, registration, state, capacity_bytes, free_bytes))
+            .await
+    }
+    async fn nodes(&self) -> Result<Vec<NodeRow>> {
+        within(nodes::nodes(&self.pool)).await
+    }
+    async fn cluster_id(&self) -> Result<uuid::Uuid> {
+        within(nodes::cluster_id(&self.pool)).await
+    }
+}
