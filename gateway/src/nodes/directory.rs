@@ -1,31 +1,298 @@
 //! Which nodes there are and how each is, as this process sees it.
+//!
+//! A snapshot of the registry and the ring over it, read anew every few seconds, so that
+//! neither a PUT nor a GET asks the database where a node is. An old snapshot is no danger:
+//! chunks are where their extents' rows say, and a node refuses what was meant for another.
 
-use crate::meta::Meta;
-use sixfold_proto::chunks::Chunks;
-use sixfold_proto::name::NodeNumber;
-use std::collections::HashMap;
+use super::breaker::BreakerState;
+use super::client::{Node, Refusal};
+use super::remote::{Remote, RemoteSettings};
+use super::silence::{Liveness, Silence};
+use crate::erasure::Scheme;
+use crate::meta::types::{NodeRow, NodeState, Placement};
+use crate::meta::{Meta, MetaError};
+use crate::placement::{self, Member, Ring, TooFewNodes};
+use arc_swap::ArcSwap;
+use sixfold_proto::chunks::{Chunks, DriveState};
+use sixfold_proto::name::{CHUNKS_PER_EXTENT, ExtentId, NodeNumber};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
+
+/// How often the registry is read: as often as heartbeats come, so that a node that stopped
+/// is known to be dead within three of them.
+const REFRESH_EVERY: Duration = Duration::from_secs(5);
 
 /// The nodes of the cluster, their addresses, states and the ring.
 pub struct Directory {
     cluster: Uuid,
     meta: Arc<dyn Meta>,
     embedded: HashMap<NodeNumber, Arc<dyn Chunks>>,
+    remote: Option<RemoteSettings>,
+    snapshot: ArcSwap<Snapshot>,
+    /// One refresh at a time, so that a slow older one can't undo a newer one.
+    refreshing: tokio::sync::Mutex<()>,
+}
+
+/// The registry at one moment.
+#[derive(Default)]
+pub struct Snapshot {
+    ring: Ring,
+    entries: BTreeMap<NodeNumber, Entry>,
+    /// When the database answered with these rows.
+    read: Option<Instant>,
+}
+
+/// A node in the snapshot.
+#[derive(Clone)]
+pub struct Entry {
+    /// Its row.
+    pub row: NodeRow,
+    node: Option<Arc<Node>>,
+    silence: Silence,
+    is_embedded: bool,
+}
+
+impl Entry {
+    /// How to call it; `None` when there is no way: an embedded node whose drive is not here.
+    pub fn node(&self) -> Option<&Arc<Node>> {
+        self.node.as_ref()
+    }
+
+    /// Whether it is there, as this process sees it. An embedded node lives as long as the
+    /// process; the others are known by heartbeats and by calls that succeed.
+    pub fn liveness(&self) -> Liveness {
+        match &self.node {
+            None => Liveness::Dead,
+            Some(_) if self.is_embedded => Liveness::Alive,
+            Some(node) => self.silence.liveness(node.since_success()),
+        }
+    }
+
+    /// Whether new chunks may be placed on it.
+    pub fn is_usable(&self) -> bool {
+        self.row.state == NodeState::Active && self.is_reachable() && self.refusal().is_none()
+    }
+
+    /// Whether a lack of room is all that keeps new chunks away from it.
+    fn is_only_full(&self) -> bool {
+        let is_full = self.row.state == NodeState::Full || self.refusal() == Some(Refusal::Full);
+        let may_be = matches!(self.row.state, NodeState::Full | NodeState::Active);
+        is_full && may_be && self.is_reachable()
+    }
+
+    fn is_reachable(&self) -> bool {
+        let is_closed = |node: &Arc<Node>| node.breaker() == BreakerState::Closed;
+        self.liveness() != Liveness::Dead && self.node.as_ref().is_some_and(is_closed)
+    }
+
+    fn refusal(&self) -> Option<Refusal> {
+        self.node.as_ref().and_then(|node| node.refusal())
+    }
+}
+
+impl Snapshot {
+    /// All nodes that were ever registered, by number.
+    pub fn entries(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.values()
+    }
+
+    /// One node.
+    pub fn entry(&self, node: NodeNumber) -> Option<&Entry> {
+        self.entries.get(&node)
+    }
+
+    /// The ring.
+    pub fn ring(&self) -> &Ring {
+        &self.ring
+    }
+
+    /// Whether new chunks may be placed on a node.
+    pub fn is_usable(&self, node: NodeNumber) -> bool {
+        self.entry(node).is_some_and(Entry::is_usable)
+    }
+}
+
+/// Why an extent could not be placed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NotPlaced {
+    /// Enough nodes are there, but too few have room.
+    Full,
+    /// Too few nodes are there.
+    TooFew(TooFewNodes),
 }
 
 impl Directory {
-    /// A directory of the cluster `cluster`; `embedded` are the nodes in this process.
+    /// A directory of the cluster `cluster`; `embedded` are the nodes in this process. It knows
+    /// no node before the first [`Directory::refresh`].
     pub fn new(
         cluster: Uuid,
         meta: Arc<dyn Meta>,
         embedded: HashMap<NodeNumber, Arc<dyn Chunks>>,
     ) -> Arc<Self> {
-        Arc::new(Self { cluster, meta, embedded })
+        Self::build(cluster, meta, embedded, None)
+    }
+
+    /// A directory that also calls the nodes that registered with an address.
+    pub fn with_remote(
+        cluster: Uuid,
+        meta: Arc<dyn Meta>,
+        embedded: HashMap<NodeNumber, Arc<dyn Chunks>>,
+        remote: RemoteSettings,
+    ) -> Arc<Self> {
+        Self::build(cluster, meta, embedded, Some(remote))
+    }
+
+    fn build(
+        cluster: Uuid,
+        meta: Arc<dyn Meta>,
+        embedded: HashMap<NodeNumber, Arc<dyn Chunks>>,
+        remote: Option<RemoteSettings>,
+    ) -> Arc<Self> {
+        let snapshot = ArcSwap::default();
+        let refreshing = tokio::sync::Mutex::default();
+        Arc::new(Self { cluster, meta, embedded, remote, snapshot, refreshing })
     }
 
     /// The cluster's id.
     pub fn cluster(&self) -> Uuid {
         self.cluster
     }
+
+    /// The registry as last read.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.snapshot.load_full()
+    }
+
+    /// How to call a node, if there is a way.
+    pub fn node(&self, node: NodeNumber) -> Option<Arc<Node>> {
+        self.snapshot.load().entry(node)?.node.clone()
+    }
+
+    /// Reads the registry anew. An error leaves the snapshot as it was.
+    pub async fn refresh(&self) -> Result<(), MetaError> {
+        let _alone = self.refreshing.lock().await;
+        let rows = self.meta.nodes().await?;
+        let before = self.snapshot.load_full();
+        let now = Instant::now();
+        let step = before.read.map_or(Duration::ZERO, |read| now.duration_since(read));
+        let entries = rows.into_iter().map(|row| (row.number, self.entry(row, &before, step)));
+        let entries = entries.collect::<BTreeMap<_, _>>();
+        let ring = Ring::new(&members(&entries));
+        self.snapshot.store(Arc::new(Snapshot { ring, entries, read: Some(now) }));
+        Ok(())
+    }
+
+    /// Reads the registry again and again, and tries nodes whose breaker is half open, until
+    /// told to stop.
+    pub async fn watch(self: Arc<Self>, stop: CancellationToken) {
+        let mut ticks = tokio::time::interval(REFRESH_EVERY);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                _ = ticks.tick() => {}
+            }
+            if let Err(error) = self.refresh().await {
+                tracing::warn!(error = %error, "the registry of nodes can't be read: {error}");
+            }
+            self.try_half_open().await;
+        }
+    }
+
+    /// The nodes of a new extent.
+    pub(crate) fn place(&self, extent: ExtentId, scheme: Scheme) -> Result<Placement, NotPlaced> {
+        self.fill(extent, scheme, [None; CHUNKS_PER_EXTENT], &[])
+    }
+
+    /// Nodes for the chunks that have none, other than `avoided`.
+    pub(crate) fn fill(
+        &self,
+        extent: ExtentId,
+        scheme: Scheme,
+        kept: [Option<NodeNumber>; CHUNKS_PER_EXTENT],
+        avoided: &[NodeNumber],
+    ) -> Result<Placement, NotPlaced> {
+        let snapshot = self.snapshot.load();
+        let fill = |is_usable: &dyn Fn(&Entry) -> bool| {
+            placement::fill(&snapshot.ring, extent, scheme, kept, |node| {
+                !avoided.contains(&node) && snapshot.entry(node).is_some_and(is_usable)
+            })
+        };
+        fill(&Entry::is_usable).map_err(|refused| {
+            let with_full = fill(&|entry| entry.is_usable() || entry.is_only_full());
+            if with_full.is_ok() { NotPlaced::Full } else { NotPlaced::TooFew(refused) }
+        })
+    }
+
+    fn entry(&self, row: NodeRow, before: &Snapshot, step: Duration) -> Entry {
+        let known = before.entry(row.number);
+        let age = Duration::try_from_secs_f64(row.silent_for.max(0.0)).unwrap_or(Duration::MAX);
+        let silence = match known {
+            Some(known) if known.row.registration == row.registration => {
+                known.silence.next(age, step)
+            }
+            _ => Silence::first(age),
+        };
+        let is_embedded = self.embedded.contains_key(&row.number);
+        Entry { node: self.node_of(&row, known), row, silence, is_embedded }
+    }
+
+    /// The handle of before where the node is still the same one; otherwise a new one.
+    fn node_of(&self, row: &NodeRow, known: Option<&Entry>) -> Option<Arc<Node>> {
+        if row.state == NodeState::Removed {
+            return None;
+        }
+        if let Some(known) = known
+            && known.row.address == row.address
+            && let Some(node) = &known.node
+            && (known.row.registration == row.registration || row.address.is_none())
+        {
+            if known.row.registration != row.registration {
+                node.registered_anew();
+            }
+            return Some(Arc::clone(node));
+        }
+        if let Some(chunks) = self.embedded.get(&row.number) {
+            return Some(Arc::new(Node::new(row.number, Arc::clone(chunks))));
+        }
+        let (settings, address) = (self.remote.as_ref()?, row.address.as_ref()?);
+        let registration = u64::try_from(row.registration).unwrap_or_default();
+        match Remote::new(row.number, registration, address, settings) {
+            Ok(remote) => Some(Arc::new(Node::new(row.number, Arc::new(remote)))),
+            Err(error) => {
+                let node = row.number.0;
+                tracing::error!(node.id = node, %address, "node {node} has no usable address: {error}");
+                None
+            }
+        }
+    }
+
+    /// Asks nodes that failed some time ago how they are, until they answered often enough.
+    async fn try_half_open(&self) {
+        let snapshot = self.snapshot();
+        let nodes = snapshot.entries().filter_map(Entry::node);
+        let half_open = nodes.filter(|node| node.breaker() == BreakerState::HalfOpen);
+        let tries = half_open.map(|node| async move {
+            while node.breaker() == BreakerState::HalfOpen {
+                let Ok(health) = node.health().await else { break };
+                if health.state != DriveState::Ok {
+                    break;
+                }
+            }
+        });
+        futures::future::join_all(tries).await;
+    }
+}
+
+fn members(entries: &BTreeMap<NodeNumber, Entry>) -> Vec<Member> {
+    let present = entries.values().filter(|entry| entry.row.state != NodeState::Removed);
+    let member = |entry: &Entry| Member {
+        node: entry.row.number,
+        zone: entry.row.zone.clone(),
+        weight: entry.row.weight,
+    };
+    present.map(member).collect()
 }

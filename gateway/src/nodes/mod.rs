@@ -1,5 +1,15 @@
 //! The nodes as the gateway sees them: where they are, how they are, how to call them.
 
+mod breaker;
+mod client;
 mod directory;
+#[cfg(test)]
+pub(crate) mod fake;
+mod remote;
+mod silence;
 
-pub use directory::Directory;
+pub use breaker::BreakerState;
+pub use client::Node;
+pub use directory::{Directory, Entry, Snapshot};
+pub use remote::RemoteSettings;
+pub use silence::Liveness;

@@ -1,0 +1,189 @@
+//! A node in another process, over gRPC.
+
+use async_trait::async_trait;
+use futures::stream::{BoxStream, Stream, StreamExt};
+use sixfold_proto::chunks::{
+    Cell, ChunkEntry, Chunks, Health, MAX_CELL_BYTES, MAX_LIST_ENTRIES, NodeError, PutItem,
+};
+use sixfold_proto::name::{ChunkName, CopyNumber, LeaseId, NodeNumber};
+use sixfold_proto::node_v1::node_client::NodeClient;
+use sixfold_proto::node_v1::put_request::Item;
+use sixfold_proto::node_v1::{
+    DeleteRequest, GetRequest, HealthRequest, ListRequest, PutEnd, PutHeader, PutRequest,
+    StatRequest,
+};
+use sixfold_proto::secret::{ClusterSecret, SECRET_METADATA_KEY};
+use sixfold_proto::{MAX_LIST_MESSAGE_BYTES, MAX_MESSAGE_BYTES};
+use std::ops::Range;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+use tonic::Request;
+use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
+
+/// How long a connection may take to come up.
+const CONNECT: Duration = Duration::from_secs(1);
+
+/// While calls are open, the connection is asked for a sign of life this often, and given up
+/// when none comes in time: a stopped process or a cut cable is noticed within four seconds,
+/// however long the call itself may take.
+const ALIVE_EVERY: Duration = Duration::from_secs(2);
+
+/// See [`ALIVE_EVERY`].
+const ALIVE_WITHIN: Duration = Duration::from_secs(2);
+
+/// What one read may have under way: two cells. A reader that waits for its client holds this
+/// much per chunk, so that it is kept small.
+const STREAM_WINDOW: u32 = 2 * MAX_CELL_BYTES as u32;
+
+/// What all reads on one connection may have under way. Each is bounded by its own window; a
+/// small sum would let a few readers with slow clients block all others.
+const CONNECTION_WINDOW: u32 = 1 << 30;
+
+/// How remote nodes are called.
+#[derive(Clone, Debug)]
+pub struct RemoteSettings {
+    /// What every call shows.
+    pub secret: Option<ClusterSecret>,
+    /// The certificates of mutual TLS.
+    pub tls: Option<ClientTlsConfig>,
+}
+
+/// See the module. One connection, made when it is first needed and again when it broke.
+pub(super) struct Remote {
+    node: NodeNumber,
+    registration: u64,
+    secret: Option<ClusterSecret>,
+    client: NodeClient<Channel>,
+}
+
+impl Remote {
+    /// The node `node` in its registration `registration` at `address` (`host:port`, with or
+    /// without a scheme). An address that is none is an error of the registry.
+    pub(super) fn new(
+        node: NodeNumber,
+        registration: u64,
+        address: &str,
+        settings: &RemoteSettings,
+    ) -> Result<Self, tonic::transport::Error> {
+        let scheme = if settings.tls.is_some() { "https" } else { "http" };
+        let uri = match address.split_once("://") {
+            Some((_, rest)) => format!("{scheme}://{rest}"),
+            None => format!("{scheme}://{address}"),
+        };
+        let mut endpoint = Endpoint::from_shared(uri)?
+            .connect_timeout(CONNECT)
+            .tcp_nodelay(true)
+            .http2_keep_alive_interval(ALIVE_EVERY)
+            .keep_alive_timeout(ALIVE_WITHIN)
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW);
+        if let Some(tls) = &settings.tls {
+            endpoint = endpoint.tls_config(tls.clone())?;
+        }
+        let client = NodeClient::new(endpoint.connect_lazy())
+            .max_decoding_message_size(MAX_MESSAGE_BYTES)
+            .max_encoding_message_size(MAX_MESSAGE_BYTES);
+        Ok(Self { node, registration, secret: settings.secret.clone(), client })
+    }
+
+    fn request<T>(&self, message: T) -> Request<T> {
+        let mut request = Request::new(message);
+        if let Some(value) = self.secret.as_ref().and_then(ClusterSecret::metadata_value) {
+            request.metadata_mut().insert(SECRET_METADATA_KEY, value);
+        }
+        request
+    }
+}
+
+#[async_trait]
+impl Chunks for Remote {
+    async fn put(
+        &self,
+        name: ChunkName,
+        writer: LeaseId,
+        items: BoxStream<'static, PutItem>,
+    ) -> Result<CopyNumber, NodeError> {
+        let header = PutHeader {
+            name: Some(name.into()),
+            writer: writer.0,
+            node_number: u32::from(self.node.0),
+            registration: self.registration,
+        };
+        let reply =
+            self.client.clone().put(self.request(Messages { header: Some(header), items })).await?;
+        Ok(CopyNumber(reply.into_inner().copy_number))
+    }
+
+    async fn get(
+        &self,
+        name: ChunkName,
+        cells: Range<u32>,
+    ) -> Result<BoxStream<'static, Result<Cell, NodeError>>, NodeError> {
+        let message = GetRequest {
+            name: Some(name.into()),
+            first_cell: cells.start,
+            cell_count: cells.end - cells.start,
+        };
+        let cells = self.client.clone().get(self.request(message)).await?.into_inner();
+        Ok(cells.map(|cell| Ok(cell?.into())).boxed())
+    }
+
+    async fn delete(&self, name: ChunkName, copy: CopyNumber) -> Result<(), NodeError> {
+        let message = DeleteRequest {
+            name: Some(name.into()),
+            copy_number: copy.0,
+            node_number: u32::from(self.node.0),
+            registration: self.registration,
+        };
+        self.client.clone().delete(self.request(message)).await?;
+        Ok(())
+    }
+
+    async fn list(
+        &self,
+        after: Option<ChunkName>,
+        limit: usize,
+    ) -> Result<Vec<ChunkEntry>, NodeError> {
+        let limit = u32::try_from(limit.min(MAX_LIST_ENTRIES)).unwrap_or(u32::MAX);
+        let message = ListRequest { after: after.map(Into::into), limit };
+        let mut client = self.client.clone().max_decoding_message_size(MAX_LIST_MESSAGE_BYTES);
+        let reply = client.list(self.request(message)).await?.into_inner();
+        reply.entries.into_iter().map(TryInto::try_into).collect()
+    }
+
+    async fn stat(&self, name: ChunkName) -> Result<ChunkEntry, NodeError> {
+        let message = StatRequest { name: Some(name.into()) };
+        self.client.clone().stat(self.request(message)).await?.into_inner().try_into()
+    }
+
+    async fn health(&self) -> Result<Health, NodeError> {
+        let reply = self.client.clone().health(self.request(HealthRequest {})).await?.into_inner();
+        let health = Health::try_from(reply)?;
+        if health.node != self.node {
+            return Err(NodeError::WrongNode(format!("node {} answers", health.node)));
+        }
+        Ok(health)
+    }
+}
+
+/// What a put sends: the header, then the items.
+struct Messages {
+    header: Option<PutHeader>,
+    items: BoxStream<'static, PutItem>,
+}
+
+impl Stream for Messages {
+    type Item = PutRequest;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<PutRequest>> {
+        if let Some(header) = self.header.take() {
+            return Poll::Ready(Some(PutRequest { item: Some(Item::Header(header)) }));
+        }
+        let item = ready!(self.items.poll_next_unpin(cx));
+        Poll::Ready(item.map(|item| match item {
+            PutItem::Cell(cell) => PutRequest { item: Some(Item::Cell(cell.into())) },
+            PutItem::End => PutRequest { item: Some(Item::End(PutEnd {})) },
+        }))
+    }
+}
