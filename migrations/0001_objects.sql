@@ -664,7 +664,7 @@ declare
     v_row record;
     v_seq bigint;
 begin
-    if p_after_named and p_after >= p_prefix
+    if p_after_named and substring(p_after for octet_length(p_prefix)) = p_prefix
         and (p_delimiter is null or common_prefix_v1(p_after, p_prefix, p_delimiter) is null) then
         select v.seq into v_seq from (
             select o.seq, o.version from object o where o.bucket_id = p_bucket and o.key = p_after
@@ -734,7 +734,7 @@ declare
     v_after uuid := '00000000-0000-0000-0000-000000000000';
     v_count integer := 0;
 begin
-    if p_after_upload is not null and p_after >= p_prefix
+    if p_after_upload is not null and substring(p_after for octet_length(p_prefix)) = p_prefix
         and (p_delimiter is null or common_prefix_v1(p_after, p_prefix, p_delimiter) is null) then
         v_from := p_after;
         v_after := p_after_upload;

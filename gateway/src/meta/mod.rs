@@ -2,6 +2,7 @@
 //! executable specification. The only place with SQL; it knows no bytes of objects.
 
 pub mod migrate;
+pub mod model;
 pub mod pg;
 pub mod types;
 

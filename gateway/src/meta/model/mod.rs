@@ -1,0 +1,214 @@
+//! The rows in memory: what every operation means, said as plainly as possible. It is the
+//! specification that PostgreSQL is compared with, and what tests without a database run on. It
+//! never ships as a store: nothing in it survives the process.
+
+mod bucket;
+mod chunks;
+mod lease;
+mod list;
+mod nodes;
+mod object;
+mod state;
+mod upload;
+mod users;
+
+use super::types::{
+    AccessKey, BodyId, Bucket, BucketId, ChunkSet, Commit, CommitOutcome, CompleteOutcome,
+    Completion, DeleteOutcome, Extent, Found, ListQuery, NewBody, NodeRow, NodeState, Page, Part,
+    PartOutcome, Upload, UploadId, User, UserId, Version, VersionId, Versioning,
+};
+use super::{FreedBody, Meta, Renewal, Result};
+use async_trait::async_trait;
+use sixfold_proto::name::{ChunkName, CopyNumber, ExtentId, LeaseId, NodeNumber};
+use state::State;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// The rows in memory, under one lock: every operation happens at one moment.
+#[derive(Debug, Default)]
+pub struct Model {
+    state: Mutex<State>,
+}
+
+impl Model {
+    /// No rows at all.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl Meta for Model {
+    async fn create_bucket(&self, name: &str, owner: UserId) -> Result<Bucket> {
+        bucket::create_bucket(&mut self.state(), name, owner)
+    }
+    async fn bucket(&self, name: &str) -> Result<Option<Bucket>> {
+        bucket::bucket(&mut self.state(), name)
+    }
+    async fn delete_bucket(&self, bucket: BucketId) -> Result<()> {
+        bucket::delete_bucket(&mut self.state(), bucket)
+    }
+    async fn buckets(
+        &self,
+        owner: UserId,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<Bucket>> {
+        bucket::buckets(&mut self.state(), owner, prefix, after, limit)
+    }
+    async fn set_versioning(&self, bucket: BucketId, versioning: Versioning) -> Result<()> {
+        bucket::set_versioning(&mut self.state(), bucket, versioning)
+    }
+    async fn commit(&self, commit: Commit) -> Result<CommitOutcome> {
+        object::commit(&mut self.state(), commit)
+    }
+    async fn find(&self, bucket: &str, key: &str, version: Option<VersionId>) -> Result<Found> {
+        object::find(&mut self.state(), bucket, key, version)
+    }
+    async fn extents(&self, body: BodyId, from: u64) -> Result<Vec<Extent>> {
+        object::extents(&mut self.state(), body, from)
+    }
+    async fn delete(
+        &self,
+        bucket: &Arc<Bucket>,
+        key: &str,
+        version: Option<VersionId>,
+        if_match: Option<&str>,
+    ) -> Result<DeleteOutcome> {
+        object::delete(&mut self.state(), bucket, key, version, if_match)
+    }
+    async fn list_objects(&self, bucket: BucketId, query: &ListQuery) -> Result<Page<Version>> {
+        object::list_objects(&mut self.state(), bucket, query)
+    }
+    async fn list_versions(
+        &self,
+        bucket: BucketId,
+        query: &ListQuery,
+        after_version: Option<VersionId>,
+    ) -> Result<Page<Version>> {
+        object::list_versions(&mut self.state(), bucket, query, after_version)
+    }
+    async fn create_upload(&self, bucket: &Arc<Bucket>, upload: Upload) -> Result<Upload> {
+        upload::create_upload(&mut self.state(), bucket, upload)
+    }
+    async fn upload(&self, bucket: BucketId, key: &str, id: UploadId) -> Result<Option<Upload>> {
+        upload::upload(&mut self.state(), bucket, key, id)
+    }
+    async fn commit_part(
+        &self,
+        lease: LeaseId,
+        upload: UploadId,
+        part: Part,
+        body: Option<NewBody>,
+    ) -> Result<PartOutcome> {
+        upload::commit_part(&mut self.state(), lease, upload, part, body)
+    }
+    async fn parts(&self, upload: UploadId, after: u16, limit: usize) -> Result<Page<Part>> {
+        upload::parts(&mut self.state(), upload, after, limit)
+    }
+    async fn complete(&self, completion: Completion) -> Result<CompleteOutcome> {
+        upload::complete(&mut self.state(), completion)
+    }
+    async fn completed(
+        &self,
+        bucket: BucketId,
+        key: &str,
+        id: UploadId,
+        parts: &[(u16, String)],
+    ) -> Result<Option<CompleteOutcome>> {
+        upload::completed(&mut self.state(), bucket, key, id, parts)
+    }
+    async fn abort_upload(&self, bucket: BucketId, key: &str, id: UploadId) -> Result<bool> {
+        upload::abort_upload(&mut self.state(), bucket, key, id)
+    }
+    async fn list_uploads(
+        &self,
+        bucket: BucketId,
+        query: &ListQuery,
+        after_upload: Option<UploadId>,
+    ) -> Result<Page<Upload>> {
+        upload::list_uploads(&mut self.state(), bucket, query, after_upload)
+    }
+    async fn expire_uploads(&self, idle: Duration, limit: usize) -> Result<u64> {
+        upload::expire_uploads(&mut self.state(), idle, limit)
+    }
+    async fn begin_lease(&self, holder: &str) -> Result<LeaseId> {
+        lease::begin_lease(&mut self.state(), holder)
+    }
+    async fn renew_lease(&self, lease: LeaseId, oldest_read: Option<Duration>) -> Result<Renewal> {
+        lease::renew_lease(&mut self.state(), lease, oldest_read)
+    }
+    async fn end_lease(&self, lease: LeaseId) -> Result<()> {
+        lease::end_lease(&mut self.state(), lease)
+    }
+    async fn end_expired_leases(&self, silent: Duration, limit: usize) -> Result<Vec<LeaseId>> {
+        lease::end_expired_leases(&mut self.state(), silent, limit)
+    }
+    async fn mark_missing(&self, extent: ExtentId, chunks: ChunkSet) -> Result<()> {
+        chunks::mark_missing(&mut self.state(), extent, chunks)
+    }
+    async fn degraded_extents(&self, limit: usize) -> Result<Vec<Extent>> {
+        chunks::degraded_extents(&mut self.state(), limit)
+    }
+    async fn freed_bodies(&self, at_least: Duration, limit: usize) -> Result<Vec<FreedBody>> {
+        chunks::freed_bodies(&mut self.state(), at_least, limit)
+    }
+    async fn forget_bodies(&self, bodies: &[BodyId]) -> Result<()> {
+        chunks::forget_bodies(&mut self.state(), bodies)
+    }
+    async fn condemned(
+        &self,
+        node: NodeNumber,
+        copies: &[(ChunkName, LeaseId, CopyNumber)],
+    ) -> Result<Vec<(ChunkName, CopyNumber)>> {
+        chunks::condemned(&mut self.state(), node, copies)
+    }
+    async fn create_user(&self, name: &str) -> Result<User> {
+        users::create_user(&mut self.state(), name)
+    }
+    async fn user(&self, name: &str) -> Result<Option<User>> {
+        users::user(&mut self.state(), name)
+    }
+    async fn create_key(&self, user: UserId, access_key: &str, sealed: &[u8]) -> Result<()> {
+        users::create_key(&mut self.state(), user, access_key, sealed)
+    }
+    async fn key(&self, access_key: &str) -> Result<Option<AccessKey>> {
+        users::key(&mut self.state(), access_key)
+    }
+    async fn keys(&self) -> Result<Vec<AccessKey>> {
+        users::keys(&mut self.state())
+    }
+    async fn delete_key(&self, access_key: &str) -> Result<bool> {
+        users::delete_key(&mut self.state(), access_key)
+    }
+    async fn register_node(
+        &self,
+        drive: uuid::Uuid,
+        address: Option<&str>,
+        zone: &str,
+        weight: f64,
+    ) -> Result<NodeRow> {
+        nodes::register_node(&mut self.state(), drive, address, zone, weight)
+    }
+    async fn heartbeat(
+        &self,
+        node: NodeNumber,
+        registration: i64,
+        state: NodeState,
+        capacity_bytes: u64,
+        free_bytes: u64,
+    ) -> Result<bool> {
+        nodes::heartbeat(&mut self.state(), node, registration, state, capacity_bytes, free_bytes)
+    }
+    async fn nodes(&self) -> Result<Vec<NodeRow>> {
+        nodes::nodes(&mut self.state())
+    }
+    async fn cluster_id(&self) -> Result<uuid::Uuid> {
+        nodes::cluster_id(&mut self.state())
+    }
+}

@@ -1,0 +1,104 @@
+//! All rows of the model.
+
+use crate::meta::types::{
+    BodyId, Bucket, BucketId, CompleteOutcome, Extent, Key, NewBody, Part, Upload, UploadId,
+    Version,
+};
+use crate::meta::{MetaError, Result};
+use sixfold_proto::name::LeaseId;
+use std::collections::BTreeMap;
+use time::{Duration, OffsetDateTime};
+
+/// The rows.
+#[derive(Debug, Default)]
+pub(super) struct State {
+    pub(super) buckets: BTreeMap<BucketId, Bucket>,
+    /// The last bucket number given; none is given twice.
+    pub(super) last_bucket: i64,
+    /// Every key's versions, oldest first; the last one is the current one. Never empty.
+    pub(super) versions: BTreeMap<(BucketId, Key), Vec<Version>>,
+    pub(super) bodies: BTreeMap<BodyId, Body>,
+    pub(super) uploads: BTreeMap<UploadId, UploadRow>,
+    pub(super) leases: BTreeMap<LeaseId, Lease>,
+    pub(super) users: super::users::Users,
+    pub(super) nodes: super::nodes::Nodes,
+    last_moment: Option<OffsetDateTime>,
+}
+
+/// A body: what is counted and shared.
+#[derive(Debug)]
+pub(super) struct Body {
+    pub(super) refs: u32,
+    /// Since when nobody refers to it.
+    pub(super) freed: Option<OffsetDateTime>,
+    pub(super) extents: Vec<Extent>,
+}
+
+/// An upload with its parts, or what its completion answered.
+#[derive(Debug)]
+pub(super) struct UploadRow {
+    pub(super) upload: Upload,
+    pub(super) parts: BTreeMap<u16, PartRow>,
+    pub(super) completed: Option<Completed>,
+}
+
+/// A part with its body; none when it is empty.
+#[derive(Debug)]
+pub(super) struct PartRow {
+    pub(super) part: Part,
+    pub(super) body: Option<BodyId>,
+}
+
+/// A completion, kept so that the same list gets the same answer.
+#[derive(Debug)]
+pub(super) struct Completed {
+    pub(super) at: OffsetDateTime,
+    pub(super) parts: Vec<(u16, String)>,
+    pub(super) outcome: CompleteOutcome,
+}
+
+/// A lease.
+#[derive(Debug)]
+pub(super) struct Lease {
+    pub(super) renewed: OffsetDateTime,
+    pub(super) oldest_read: Option<OffsetDateTime>,
+}
+
+impl State {
+    /// The time in microseconds, as PostgreSQL keeps it; it never stands still.
+    pub(super) fn now(&mut self) -> OffsetDateTime {
+        let now = OffsetDateTime::now_utc();
+        let now = now - Duration::nanoseconds(i64::from(now.nanosecond() % 1000));
+        let after_last = self.last_moment.map(|last| last + Duration::microseconds(1));
+        let now = after_last.map_or(now, |least| now.max(least));
+        self.last_moment = Some(now);
+        now
+    }
+
+    pub(super) fn check_lease(&self, lease: LeaseId) -> Result<()> {
+        if self.leases.contains_key(&lease) { Ok(()) } else { Err(MetaError::LeaseEnded) }
+    }
+
+    /// The bucket as it is, for a write that was decided by `seen`.
+    pub(super) fn check_bucket(&self, seen: &Bucket) -> Result<Bucket> {
+        let bucket = self.buckets.get(&seen.id).ok_or(MetaError::NoSuchBucket)?;
+        if bucket.config_epoch != seen.config_epoch {
+            return Err(MetaError::BucketChanged);
+        }
+        Ok(bucket.clone())
+    }
+
+    pub(super) fn add_body(&mut self, body: NewBody) {
+        self.bodies.insert(body.id, Body { refs: 1, freed: None, extents: body.extents });
+    }
+
+    /// Counts one reference down.
+    pub(super) fn free_body(&mut self, body: Option<BodyId>) {
+        let now = self.now();
+        let Some(body) = body.and_then(|id| self.bodies.get_mut(&id)) else { return };
+        body.refs -= 1;
+        if body.refs == 0 {
+            body.freed = Some(now);
+        }
+    }
+}
