@@ -2,6 +2,8 @@
 //! for. Nothing here ever answers "anonymous".
 
 pub mod access;
+pub mod keys;
+pub mod seal;
 pub mod secrets;
 
 use crate::meta::MetaError;

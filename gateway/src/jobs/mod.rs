@@ -1,1 +1,39 @@
 //! Background work: a name, a unit of work, a pace.
+//!
+//! Every job is idempotent and safe when two processes run it at once; its state is in the
+//! database, and what it did is visible to the operator.
+
+mod collect;
+mod end_leases;
+mod expire_uploads;
+mod pace;
+mod runner;
+mod sweep;
+
+pub use collect::Collect;
+pub use end_leases::EndLeases;
+pub use expire_uploads::ExpireUploads;
+pub use pace::{JobPace, Paces};
+pub use runner::{Job, JobState, Progress, Runner};
+pub use sweep::Sweep;
+
+use crate::meta::Meta;
+use sixfold_proto::chunks::Chunks;
+use sixfold_proto::name::NodeNumber;
+use std::sync::Arc;
+
+/// How jobs reach nodes.
+pub trait Nodes: Send + Sync + 'static {
+    /// The node, unless it is known to be away.
+    fn node(&self, number: NodeNumber) -> Option<Arc<dyn Chunks>>;
+}
+
+/// Every job of a server or gateway.
+pub fn all(meta: &Arc<dyn Meta>, nodes: &Arc<dyn Nodes>, paces: &Paces) -> Vec<Arc<dyn Job>> {
+    vec![
+        Arc::new(Collect::new(meta.clone(), nodes.clone(), paces)),
+        Arc::new(Sweep::new(meta.clone(), nodes.clone(), paces)),
+        Arc::new(ExpireUploads::new(meta.clone(), paces)),
+        Arc::new(EndLeases::new(meta.clone(), paces)),
+    ]
+}

@@ -1,0 +1,164 @@
+//! Access keys: made, found, replaced, deleted. A secret leaves this module opened, and reaches
+//! the database sealed.
+
+use super::seal::{MasterKey, Secret, Unopenable};
+use crate::meta::types::{AccessKey, User};
+use crate::meta::{Meta, MetaError};
+use rand::rngs::OsRng;
+use rand::seq::IndexedRandom;
+use rand::{Rng, TryRngCore};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// After this an access key is read again, so a deleted one is refused everywhere by then.
+const KEPT_FOR: Duration = Duration::from_secs(5);
+
+/// The most keys kept. Only existing ones are, so it takes as many users to fill it.
+const KEPT_COUNT: usize = 10_000;
+
+const ID_PREFIX: &str = "SX";
+const ID_CHARS: usize = 20;
+const SECRET_CHARS: usize = 40;
+const UPPER: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
+const MIXED: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+
+/// Why an access key could not be used or made.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    /// The rows could not be read or written.
+    #[error(transparent)]
+    Meta(#[from] MetaError),
+    /// It was sealed under another master key.
+    #[error(transparent)]
+    Unopenable(#[from] Unopenable),
+}
+
+/// An access key with its secret and its owner.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Key {
+    /// The access key id.
+    pub access_key: String,
+    /// The secret access key.
+    pub secret: Secret,
+    /// Whose it is.
+    pub user: User,
+}
+
+/// The access keys of the cluster.
+pub struct Keys {
+    meta: Arc<dyn Meta>,
+    master: MasterKey,
+    kept: Mutex<HashMap<String, (Instant, Arc<Key>)>>,
+}
+
+impl Keys {
+    /// Keys sealed under `master`.
+    pub fn new(meta: Arc<dyn Meta>, master: MasterKey) -> Self {
+        Self { meta, master, kept: Mutex::default() }
+    }
+
+    /// The key of that id, at most [`KEPT_FOR`] old; that there is none is never remembered.
+    pub async fn look_up(&self, access_key: &str) -> Result<Option<Arc<Key>>, KeyError> {
+        if let Some(key) = self.kept(access_key) {
+            return Ok(Some(key));
+        }
+        let asked = Instant::now();
+        let Some(row) = self.meta.key(access_key).await? else { return Ok(None) };
+        let secret = self.master.open(access_key, &row.sealed_secret)?;
+        let key = Arc::new(Key { access_key: row.access_key, secret, user: row.user });
+        self.keep(asked, key.clone());
+        Ok(Some(key))
+    }
+
+    /// Gives a user, made if there is none of that name, a random key.
+    pub async fn create(&self, user: &str) -> Result<Key, KeyError> {
+        let access_key = format!("{ID_PREFIX}{}", random(UPPER, ID_CHARS - ID_PREFIX.len()));
+        self.add(user, &access_key, Secret::new(random(MIXED, SECRET_CHARS))).await
+    }
+
+    /// Makes this the only key of a user, as a server does with the root key it is given. Says
+    /// whether anything had to change.
+    pub async fn replace(
+        &self,
+        user: &str,
+        access_key: &str,
+        secret: Secret,
+    ) -> Result<bool, KeyError> {
+        let rows = self.meta.keys().await?;
+        let (own, others): (Vec<_>, Vec<_>) =
+            rows.into_iter().partition(|row| row.user.name == user);
+        if others.iter().any(|row| row.access_key == access_key) {
+            return Err(MetaError::Exists(format!("access key {access_key}")).into());
+        }
+        let is_same = |row: &AccessKey| {
+            row.access_key == access_key
+                && self.master.open(access_key, &row.sealed_secret).is_ok_and(|old| old == secret)
+        };
+        let is_there = own.iter().any(is_same);
+        let old: Vec<_> = own.iter().filter(|row| !is_same(row)).collect();
+        for row in &old {
+            self.delete(&row.access_key).await?;
+        }
+        if !is_there {
+            self.add(user, access_key, secret).await?;
+        }
+        Ok(!is_there || !old.is_empty())
+    }
+
+    /// All keys without their secrets, by user name.
+    pub async fn list(&self) -> Result<Vec<AccessKey>, KeyError> {
+        Ok(self.meta.keys().await?)
+    }
+
+    /// Deletes a key; other gateways refuse it within [`KEPT_FOR`]. `false`: there was none.
+    pub async fn delete(&self, access_key: &str) -> Result<bool, KeyError> {
+        let deleted = self.meta.delete_key(access_key).await?;
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).remove(access_key);
+        Ok(deleted)
+    }
+
+    async fn add(&self, user: &str, access_key: &str, secret: Secret) -> Result<Key, KeyError> {
+        let user = self.user(user).await?;
+        let sealed = self.master.seal(access_key, &secret)?;
+        self.meta.create_key(user.id, access_key, &sealed).await?;
+        Ok(Key { access_key: access_key.to_owned(), secret, user })
+    }
+
+    async fn user(&self, name: &str) -> Result<User, KeyError> {
+        if let Some(user) = self.meta.user(name).await? {
+            return Ok(user);
+        }
+        match self.meta.create_user(name).await {
+            // Made by another process in between.
+            Err(MetaError::Exists(what)) => {
+                self.meta.user(name).await?.ok_or_else(|| MetaError::Exists(what).into())
+            }
+            result => Ok(result?),
+        }
+    }
+
+    fn kept(&self, access_key: &str) -> Option<Arc<Key>> {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let (asked, key) = kept.get(access_key)?;
+        (asked.elapsed() < KEPT_FOR).then(|| key.clone())
+    }
+
+    fn keep(&self, asked: Instant, key: Arc<Key>) {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() >= KEPT_COUNT {
+            kept.clear();
+        }
+        kept.insert(key.access_key.clone(), (asked, key));
+    }
+}
+
+/// Characters drawn from the system's generator. It never fails once the system runs.
+fn random(alphabet: &[u8], count: usize) -> String {
+    let mut rng = OsRng.unwrap_err();
+    (0..count).filter_map(|_| draw(&mut rng, alphabet)).collect()
+}
+
+fn draw(rng: &mut impl Rng, alphabet: &[u8]) -> Option<char> {
+    alphabet.choose(rng).map(|byte| char::from(*byte))
+}

@@ -1,0 +1,67 @@
+//! Ends the leases of processes that are gone, so that their leftovers can be swept.
+
+use super::{Job, JobPace, Paces, Progress};
+use crate::meta::Meta;
+use async_trait::async_trait;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Leases ended by one statement.
+const PER_STEP: usize = 100;
+
+/// The job `end_leases`.
+pub struct EndLeases {
+    meta: Arc<dyn Meta>,
+    pace: JobPace,
+    silent: Duration,
+    /// Since when the database has answered without a failure. After an outage every lease looks
+    /// silent; their holders must have had the time to renew.
+    answering_since: Mutex<Option<Instant>>,
+}
+
+impl EndLeases {
+    /// With the pace and age of `paces`.
+    pub fn new(meta: Arc<dyn Meta>, paces: &Paces) -> Self {
+        Self {
+            meta,
+            pace: paces.end_leases,
+            silent: paces.lease_silent,
+            answering_since: Mutex::default(),
+        }
+    }
+
+    fn note(&self, is_answering: bool) -> Option<Instant> {
+        let mut since = self.answering_since.lock().unwrap_or_else(PoisonError::into_inner);
+        *since = if is_answering { since.or(Some(Instant::now())) } else { None };
+        *since
+    }
+}
+
+#[async_trait]
+impl Job for EndLeases {
+    fn name(&self) -> &'static str {
+        "end_leases"
+    }
+
+    fn pace(&self) -> JobPace {
+        self.pace
+    }
+
+    async fn step(&self) -> anyhow::Result<Progress> {
+        let result = self.meta.cluster_id().await;
+        let since = self.note(result.is_ok());
+        result?;
+        if since.is_none_or(|since| since.elapsed() < self.silent) {
+            return Ok(Progress::Idle(0));
+        }
+        let result = self.meta.end_expired_leases(self.silent, PER_STEP).await;
+        self.note(result.is_ok());
+        let ended = result?;
+        for lease in &ended {
+            tracing::info!(lease.id = format!("{:016x}", lease.0), "ended a silent lease");
+        }
+        let count = ended.len() as u64;
+        Ok(if ended.len() == PER_STEP { Progress::More(count) } else { Progress::Idle(count) })
+    }
+}

@@ -1,0 +1,40 @@
+//! Gives multipart uploads up that nobody has touched for days.
+
+use super::{Job, JobPace, Paces, Progress};
+use crate::meta::Meta;
+use async_trait::async_trait;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Uploads given up by one transaction; each may have 10 000 parts.
+const PER_STEP: usize = 20;
+
+/// The job `expire_uploads`.
+pub struct ExpireUploads {
+    meta: Arc<dyn Meta>,
+    pace: JobPace,
+    idle: Duration,
+}
+
+impl ExpireUploads {
+    /// With the pace and age of `paces`.
+    pub fn new(meta: Arc<dyn Meta>, paces: &Paces) -> Self {
+        Self { meta, pace: paces.expire_uploads, idle: paces.upload_idle }
+    }
+}
+
+#[async_trait]
+impl Job for ExpireUploads {
+    fn name(&self) -> &'static str {
+        "expire_uploads"
+    }
+
+    fn pace(&self) -> JobPace {
+        self.pace
+    }
+
+    async fn step(&self) -> anyhow::Result<Progress> {
+        let count = self.meta.expire_uploads(self.idle, PER_STEP).await?;
+        Ok(if count >= PER_STEP as u64 { Progress::More(count) } else { Progress::Idle(count) })
+    }
+}

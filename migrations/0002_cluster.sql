@@ -1,0 +1,183 @@
+-- The cluster's own rows: its id, users and their access keys, nodes, claims of background jobs;
+-- the functions over leases and chunks; and the role that node processes connect as.
+
+create table cluster (
+    id uuid not null default gen_random_uuid(),
+    is_only boolean primary key default true check (is_only)
+);
+comment on table cluster is 'One row, made with the schema: a node refuses to serve another cluster.';
+insert into cluster default values;
+
+create table users (
+    id uuid primary key,
+    name text collate "C" not null constraint users_name_key unique,
+    created timestamptz not null default clock_timestamp()
+);
+comment on table users is 'Owners of buckets. Plural because USER is a word of SQL.';
+
+create table access_key (
+    access_key text collate "C" constraint access_key_pkey primary key,
+    user_id uuid not null,
+    sealed bytea not null,
+    created timestamptz not null default clock_timestamp()
+);
+comment on column access_key.sealed is
+    'The secret, encrypted under the master key, which the database never sees.';
+create index access_key_by_user on access_key (user_id);
+
+create table node (
+    number smallint generated always as identity primary key,
+    drive uuid not null constraint node_drive_key unique,
+    address text,
+    zone text not null,
+    weight double precision not null check (weight > 0),
+    registration bigint not null default 1,
+    state text not null default 'active'
+        check (state in ('active', 'draining', 'full', 'fenced', 'removed')),
+    capacity bigint not null default 0,
+    free bigint not null default 0,
+    heartbeat timestamptz not null default clock_timestamp()
+) with (fillfactor = 50);
+comment on table node is
+    'Every drive that ever was a node: rows are never deleted, so that a number is never reused. Half-filled pages: a heartbeat stays in its page.';
+comment on column node.drive is 'The random id in the node''s directory.';
+comment on column node.address is 'Null: embedded in the server''s process.';
+comment on column node.registration is
+    'Grows with each registration. Whoever holds an older one is an older process or a copied drive, and is fenced.';
+comment on column node.state is 'What an operator or the node said. Silence is measured by watchers, not stored.';
+
+create table job (
+    name text primary key,
+    holder bigint not null,
+    claimed_until timestamptz not null
+);
+comment on table job is
+    'Who does a piece of background work now. A claim saves double work; every job is safe without it.';
+
+-- Registers a drive, or registers it again. Told to gateways, unlike heartbeats.
+create function node_register(drive uuid, address text, zone text, weight double precision)
+returns table (number smallint, registration bigint, cluster uuid)
+language plpgsql volatile security definer set search_path = public, pg_temp as $$
+#variable_conflict use_column
+declare
+    v_number smallint;
+    v_registration bigint;
+begin
+    -- One at a time: an insert that loses a race would burn a number.
+    perform pg_advisory_xact_lock(hashtextextended('sixfold node_register', 0));
+    update node n set address = $2, zone = $3, weight = $4, registration = n.registration + 1,
+        state = case when n.state in ('draining', 'removed') then n.state else 'active' end,
+        heartbeat = clock_timestamp()
+        where n.drive = $1 returning n.number, n.registration into v_number, v_registration;
+    if not found then
+        insert into node as n (drive, address, zone, weight) values ($1, $2, $3, $4)
+            returning n.number, n.registration into v_number, v_registration;
+    end if;
+    perform pg_notify('sixfold_registry', v_number::text);
+    return query select v_number, v_registration, c.id from cluster c;
+end $$;
+
+-- False: another process has registered this node since. What an operator decided stays.
+create function node_heartbeat(number smallint, registration bigint, state text, capacity bigint,
+    free bigint)
+returns boolean
+language plpgsql volatile security definer set search_path = public, pg_temp as $$
+#variable_conflict use_column
+begin
+    if $3 not in ('active', 'full', 'fenced', 'draining') then
+        raise exception 'a node can''t say of itself that it is %', $3 using errcode = '22023';
+    end if;
+    update node n set heartbeat = clock_timestamp(), capacity = $4, free = $5,
+        state = case when n.state in ('draining', 'removed') or $3 = 'draining'
+            then n.state else $3 end
+        where n.number = $1 and n.registration = $2;
+    return found;
+end $$;
+
+-- The one rule for deleting a chunk copy, parts (a) and (b): its writer's lease has ended, and a
+-- statement begun after that finds no row that places the chunk on this node. A lease's row
+-- vanishes only after every commit that locked it is over, and each statement of a volatile
+-- function has a snapshot of its own, so the second one sees all those commits. Answers the
+-- positions, from 1, of the copies that may be deleted. Part (c), the copy number, is checked by
+-- the node when it deletes.
+create function condemned_v1(p_node smallint, p_extents uuid[], p_indexes smallint[],
+    p_writers bigint[])
+returns setof integer language plpgsql volatile security definer
+set search_path = public, pg_temp as $$
+declare
+    v_live bigint[];
+begin
+    v_live := array(select l.id from lease l where l.id = any (p_writers));
+    return query
+        select i from generate_subscripts(p_extents, 1) i
+        where p_writers[i] <> all (v_live)
+            and not exists (
+                select from extent e join placement p on p.id = e.placement_id
+                where e.id = p_extents[i] and p.nodes[p_indexes[i] + 1] = p_node);
+end $$;
+
+-- What a node process may ask for its own sweep: nothing, once it is not the newest registration.
+create function node_condemned(number smallint, registration bigint, extents uuid[],
+    indexes smallint[], writers bigint[])
+returns setof integer language plpgsql volatile security definer
+set search_path = public, pg_temp as $$
+#variable_conflict use_column
+begin
+    perform 1 from node n where n.number = $1 and n.registration = $2;
+    if found then
+        return query select condemned_v1($1, $3, $4, $5);
+    end if;
+end $$;
+
+-- Bodies freed for p_at_least, and before anything that a running read began with. A read that
+-- began after its holder's last renewal is not published yet, so the renewal bounds it too.
+create function freed_bodies_v1(p_at_least interval, p_limit integer) returns setof uuid
+language plpgsql volatile as $$
+declare
+    v_before timestamptz := clock_timestamp() - p_at_least;
+begin
+    v_before := least(v_before, (select min(least(l.oldest_read, l.renewed)) from lease l));
+    return query
+        select b.id from body b where b.freed_at < v_before order by b.freed_at limit p_limit;
+end $$;
+
+-- Forgets freed bodies with their extents; says how many.
+create function forget_bodies_v1(p_bodies uuid[]) returns bigint language plpgsql volatile as $$
+declare
+    v_gone uuid[];
+begin
+    v_gone := array(select b.id from body b where b.id = any (p_bodies) and b.freed_at is not null
+        order by b.id for update);
+    delete from extent e where e.body_id = any (v_gone);
+    delete from body b where b.id = any (v_gone);
+    return cardinality(v_gone);
+end $$;
+
+-- The role of node processes: it may call the three node functions and read nothing. It can't log
+-- in until it is given a password (sixfold migrate --node-role-password-file). Where the owner of
+-- the database may not make roles, an administrator makes it and grants the same.
+do $$
+begin
+    create role sixfold_node nologin;
+exception
+    when duplicate_object or unique_violation then null;
+    when insufficient_privilege then
+        raise notice 'role sixfold_node was not made: this role may not create roles';
+end $$;
+
+revoke all on function node_register(uuid, text, text, double precision) from public;
+revoke all on function node_heartbeat(smallint, bigint, text, bigint, bigint) from public;
+revoke all on function node_condemned(smallint, bigint, uuid[], smallint[], bigint[]) from public;
+revoke all on function condemned_v1(smallint, uuid[], smallint[], bigint[]) from public;
+
+do $$
+begin
+    grant execute on function node_register(uuid, text, text, double precision) to sixfold_node;
+    grant execute on function node_heartbeat(smallint, bigint, text, bigint, bigint)
+        to sixfold_node;
+    grant execute on function node_condemned(smallint, bigint, uuid[], smallint[], bigint[])
+        to sixfold_node;
+exception
+    when undefined_object then
+        raise notice 'grant execute on node_register, node_heartbeat and node_condemned to the role of the nodes';
+end $$;
