@@ -72,10 +72,7 @@ impl Lease {
     }
 
     /// From now on renewals publish these reads. The first call counts.
-    pub fn publish_reads(
-        &self,
-        oldest: impl Fn() -> Option<Duration> + Send + Sync + 'static,
-    ) {
+    pub fn publish_reads(&self, oldest: impl Fn() -> Option<Duration> + Send + Sync + 'static) {
         let _ = self.oldest_read.set(Box::new(oldest));
     }
 

@@ -2,8 +2,10 @@
 //! the database sealed.
 
 use super::seal::{MasterKey, Secret, Unopenable};
+use super::{Identities, Identity};
 use crate::meta::types::{AccessKey, User};
 use crate::meta::{Meta, MetaError};
+use async_trait::async_trait;
 use rand::rngs::OsRng;
 use rand::seq::IndexedRandom;
 use rand::{Rng, TryRngCore};
@@ -150,6 +152,20 @@ impl Keys {
             kept.clear();
         }
         kept.insert(key.access_key.clone(), (asked, key));
+    }
+}
+
+#[async_trait]
+impl Identities for Keys {
+    async fn identity(&self, access_key: &str) -> Result<Option<Identity>, MetaError> {
+        let found = self.look_up(access_key).await.map_err(|error| match error {
+            KeyError::Meta(error) => error,
+            KeyError::Unopenable(error) => MetaError::Broken(format!("{access_key}: {error}")),
+        })?;
+        Ok(found.map(|key| Identity {
+            user: key.user.clone(),
+            secret: key.secret.expose().to_owned().into(),
+        }))
     }
 }
 

@@ -115,8 +115,7 @@ impl MasterKey {
     pub fn seal(&self, access_key: &str, secret: &Secret) -> Result<Vec<u8>, Unopenable> {
         let nonce: [u8; NONCE_BYTES] = rand::random();
         let payload = Payload { msg: secret.expose().as_bytes(), aad: access_key.as_bytes() };
-        let sealed =
-            self.0.encrypt(XNonce::from_slice(&nonce), payload).map_err(|_| Unopenable)?;
+        let sealed = self.0.encrypt(XNonce::from_slice(&nonce), payload).map_err(|_| Unopenable)?;
         Ok([&[VERSION], nonce.as_slice(), &sealed].concat())
     }
 
@@ -127,8 +126,7 @@ impl MasterKey {
         };
         let (nonce, sealed) = rest.split_first_chunk::<NONCE_BYTES>().ok_or(Unopenable)?;
         let payload = Payload { msg: sealed, aad: access_key.as_bytes() };
-        let secret =
-            self.0.decrypt(XNonce::from_slice(nonce), payload).map_err(|_| Unopenable)?;
+        let secret = self.0.decrypt(XNonce::from_slice(nonce), payload).map_err(|_| Unopenable)?;
         String::from_utf8(secret).map(Secret).map_err(|_| Unopenable)
     }
 }

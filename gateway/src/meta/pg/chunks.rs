@@ -1,39 +1,134 @@
 //! Chunks: missing, freed, condemned.
 
+use super::columns::{ExtentColumns, broken, lease_number, node_number};
+use super::error::from_sqlx;
+use super::lease::interval;
 use crate::meta::types::{BodyId, ChunkSet, Extent};
-use crate::meta::{FreedBody, MetaError, Result};
+use crate::meta::{FreedBody, Result};
 use sixfold_proto::name::{ChunkName, CopyNumber, ExtentId, LeaseId, NodeNumber};
 use sqlx::PgPool;
+use std::collections::HashMap;
 use std::time::Duration;
 
-pub(super) async fn mark_missing(
-    _pool: &PgPool,
-    _extent: ExtentId,
-    _chunks: ChunkSet,
-) -> Result<()> {
-    Err(MetaError::Broken("chunks have no rows yet".to_owned()))
+/// Idempotent; an extent that is gone has nothing missing.
+pub(super) async fn mark_missing(pool: &PgPool, extent: ExtentId, chunks: ChunkSet) -> Result<()> {
+    sqlx::query!(
+        "update extent set missing = missing | $2 where id = $1 and missing | $2 <> missing",
+        extent.to_uuid(),
+        i16::from(chunks.0)
+    )
+    .execute(pool)
+    .await
+    .map_err(from_sqlx)?;
+    Ok(())
 }
 
-pub(super) async fn degraded_extents(_pool: &PgPool, _limit: usize) -> Result<Vec<Extent>> {
-    Err(MetaError::Broken("chunks have no rows yet".to_owned()))
+/// Those with the fewest chunks to spare first.
+pub(super) async fn degraded_extents(pool: &PgPool, limit: usize) -> Result<Vec<Extent>> {
+    let rows = sqlx::query_as!(
+        ExtentColumns,
+        "select e.id, e.start, e.size, e.scheme, e.missing, p.nodes
+        from extent e join placement p on p.id = e.placement_id
+        where e.missing <> 0
+        order by case e.scheme when 1 then 2 when 2 then 1 else 0 end
+            - bit_count(e.missing::int::bit(6)), e.id
+        limit $1",
+        limit_number(limit)
+    )
+    .fetch_all(pool)
+    .await
+    .map_err(from_sqlx)?;
+    rows.into_iter().map(ExtentColumns::extent).collect()
 }
 
 pub(super) async fn freed_bodies(
-    _pool: &PgPool,
-    _at_least: Duration,
-    _limit: usize,
+    pool: &PgPool,
+    at_least: Duration,
+    limit: usize,
 ) -> Result<Vec<FreedBody>> {
-    Err(MetaError::Broken("chunks have no rows yet".to_owned()))
+    let ids = sqlx::query_scalar!(
+        r#"select id as "id!" from freed_bodies_v1($1, $2) id"#,
+        interval(at_least)?,
+        i32::try_from(limit).unwrap_or(i32::MAX)
+    )
+    .fetch_all(pool)
+    .await
+    .map_err(from_sqlx)?;
+    let mut extents = extents_of(pool, &ids).await?;
+    Ok(ids
+        .into_iter()
+        .map(|id| FreedBody { id: BodyId(id), extents: extents.remove(&id).unwrap_or_default() })
+        .collect())
 }
 
-pub(super) async fn forget_bodies(_pool: &PgPool, _bodies: &[BodyId]) -> Result<()> {
-    Err(MetaError::Broken("chunks have no rows yet".to_owned()))
+/// A freed body is never revived, so its extents may be read in a statement of their own.
+async fn extents_of(
+    pool: &PgPool,
+    bodies: &[uuid::Uuid],
+) -> Result<HashMap<uuid::Uuid, Vec<Extent>>> {
+    let rows = sqlx::query!(
+        "select e.body_id, e.id, e.start, e.size, e.scheme, e.missing, p.nodes
+        from extent e join placement p on p.id = e.placement_id
+        where e.body_id = any ($1) order by e.body_id, e.start",
+        bodies
+    )
+    .fetch_all(pool)
+    .await
+    .map_err(from_sqlx)?;
+    let mut extents: HashMap<_, Vec<_>> = HashMap::new();
+    for row in rows {
+        let columns = ExtentColumns {
+            id: row.id,
+            start: row.start,
+            size: row.size,
+            scheme: row.scheme,
+            missing: row.missing,
+            nodes: row.nodes,
+        };
+        extents.entry(row.body_id).or_default().push(columns.extent()?);
+    }
+    Ok(extents)
+}
+
+pub(super) async fn forget_bodies(pool: &PgPool, bodies: &[BodyId]) -> Result<()> {
+    let ids: Vec<_> = bodies.iter().map(|body| body.0).collect();
+    sqlx::query!("select forget_bodies_v1($1)", &ids).fetch_one(pool).await.map_err(from_sqlx)?;
+    Ok(())
 }
 
 pub(super) async fn condemned(
-    _pool: &PgPool,
-    _node: NodeNumber,
-    _copies: &[(ChunkName, LeaseId, CopyNumber)],
+    pool: &PgPool,
+    node: NodeNumber,
+    copies: &[(ChunkName, LeaseId, CopyNumber)],
 ) -> Result<Vec<(ChunkName, CopyNumber)>> {
-    Err(MetaError::Broken("chunks have no rows yet".to_owned()))
+    let extents: Vec<_> = copies.iter().map(|(name, ..)| name.extent.to_uuid()).collect();
+    let indexes: Vec<_> = copies.iter().map(|(name, ..)| i16::from(name.index.get())).collect();
+    let writers: Vec<_> = copies.iter().map(|(_, writer, _)| lease_number(*writer)).collect();
+    let positions = sqlx::query_scalar!(
+        r#"select position as "position!" from condemned_v1($1, $2, $3, $4) position"#,
+        node_number(node)?,
+        &extents,
+        &indexes,
+        &writers
+    )
+    .fetch_all(pool)
+    .await
+    .map_err(from_sqlx)?;
+    positions.into_iter().map(|position| named(copies, position)).collect()
+}
+
+/// The copy at a position, which PostgreSQL counts from 1.
+fn named(
+    copies: &[(ChunkName, LeaseId, CopyNumber)],
+    position: i32,
+) -> Result<(ChunkName, CopyNumber)> {
+    usize::try_from(position)
+        .ok()
+        .and_then(|position| copies.get(position.checked_sub(1)?))
+        .map(|(name, _, copy)| (*name, *copy))
+        .ok_or_else(|| broken("a position that was not asked for"))
+}
+
+fn limit_number(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX)
 }

@@ -63,7 +63,8 @@ pub(super) async fn end_expired_leases(
     Ok(ids.into_iter().map(|id| LeaseId(id.cast_unsigned())).collect())
 }
 
-fn interval(duration: Duration) -> Result<PgInterval> {
+/// A duration as PostgreSQL's interval.
+pub(super) fn interval(duration: Duration) -> Result<PgInterval> {
     let microseconds = i64::try_from(duration.as_micros())
         .map_err(|_| MetaError::Broken(format!("a duration of {duration:?}")))?;
     Ok(PgInterval { months: 0, days: 0, microseconds })

@@ -1,35 +1,117 @@
 //! The registry of nodes.
 
+use super::columns::{broken, node_from, node_number, size_number};
+use super::error::from_sqlx;
+use crate::meta::Result;
 use crate::meta::types::{NodeRow, NodeState};
-use crate::meta::{MetaError, Result};
 use sixfold_proto::name::NodeNumber;
 use sqlx::PgPool;
+use uuid::Uuid;
+
+/// A node's columns.
+struct Columns {
+    number: i16,
+    drive: Uuid,
+    address: Option<String>,
+    zone: String,
+    weight: f64,
+    registration: i64,
+    state: String,
+    silent_for: f64,
+}
+
+impl Columns {
+    fn node(self) -> Result<NodeRow> {
+        Ok(NodeRow {
+            number: node_from(self.number)?,
+            drive: self.drive,
+            address: self.address,
+            zone: self.zone,
+            weight: self.weight,
+            registration: self.registration,
+            state: state_from(&self.state)?,
+            silent_for: self.silent_for,
+        })
+    }
+}
 
 pub(super) async fn register_node(
-    _pool: &PgPool,
-    _drive: uuid::Uuid,
-    _address: Option<&str>,
-    _zone: &str,
-    _weight: f64,
+    pool: &PgPool,
+    drive: Uuid,
+    address: Option<&str>,
+    zone: &str,
+    weight: f64,
 ) -> Result<NodeRow> {
-    Err(MetaError::Broken("nodes have no rows yet".to_owned()))
+    let registered = sqlx::query!(
+        r#"select number as "number!" from node_register($1, $2, $3, $4)"#,
+        drive,
+        address,
+        zone,
+        weight
+    )
+    .fetch_one(pool)
+    .await
+    .map_err(from_sqlx)?;
+    let number = node_from(registered.number)?;
+    let found = nodes(pool).await?.into_iter().find(|node| node.number == number);
+    found.ok_or_else(|| broken("a node that is not there after its registration"))
 }
 
 pub(super) async fn heartbeat(
-    _pool: &PgPool,
-    _node: NodeNumber,
-    _registration: i64,
-    _state: NodeState,
-    _capacity_bytes: u64,
-    _free_bytes: u64,
+    pool: &PgPool,
+    node: NodeNumber,
+    registration: i64,
+    state: NodeState,
+    capacity_bytes: u64,
+    free_bytes: u64,
 ) -> Result<bool> {
-    Err(MetaError::Broken("nodes have no rows yet".to_owned()))
+    sqlx::query_scalar!(
+        r#"select node_heartbeat($1, $2, $3, $4, $5) as "is_newest!""#,
+        node_number(node)?,
+        registration,
+        state_text(state),
+        size_number(capacity_bytes)?,
+        size_number(free_bytes)?
+    )
+    .fetch_one(pool)
+    .await
+    .map_err(from_sqlx)
 }
 
-pub(super) async fn nodes(_pool: &PgPool) -> Result<Vec<NodeRow>> {
-    Err(MetaError::Broken("nodes have no rows yet".to_owned()))
+pub(super) async fn nodes(pool: &PgPool) -> Result<Vec<NodeRow>> {
+    let rows = sqlx::query_as!(
+        Columns,
+        r#"select number, drive, address, zone, weight, registration, state,
+            extract(epoch from clock_timestamp() - heartbeat)::float8 as "silent_for!"
+        from node order by number"#
+    )
+    .fetch_all(pool)
+    .await
+    .map_err(from_sqlx)?;
+    rows.into_iter().map(Columns::node).collect()
 }
 
-pub(super) async fn cluster_id(_pool: &PgPool) -> Result<uuid::Uuid> {
-    Err(MetaError::Broken("nodes have no rows yet".to_owned()))
+pub(super) async fn cluster_id(pool: &PgPool) -> Result<Uuid> {
+    sqlx::query_scalar!("select id from cluster").fetch_one(pool).await.map_err(from_sqlx)
+}
+
+fn state_text(state: NodeState) -> &'static str {
+    match state {
+        NodeState::Active => "active",
+        NodeState::Draining => "draining",
+        NodeState::Full => "full",
+        NodeState::Fenced => "fenced",
+        NodeState::Removed => "removed",
+    }
+}
+
+fn state_from(text: &str) -> Result<NodeState> {
+    match text {
+        "active" => Ok(NodeState::Active),
+        "draining" => Ok(NodeState::Draining),
+        "full" => Ok(NodeState::Full),
+        "fenced" => Ok(NodeState::Fenced),
+        "removed" => Ok(NodeState::Removed),
+        _ => Err(broken("a node state that this release does not know")),
+    }
 }
