@@ -18,6 +18,7 @@ pub use runner::{Job, JobState, Progress, Runner};
 pub use sweep::Sweep;
 
 use crate::meta::Meta;
+use crate::nodes::{Directory, Liveness};
 use sixfold_proto::chunks::Chunks;
 use sixfold_proto::name::NodeNumber;
 use std::sync::Arc;
@@ -26,6 +27,17 @@ use std::sync::Arc;
 pub trait Nodes: Send + Sync + 'static {
     /// The node, unless it is known to be away.
     fn node(&self, number: NodeNumber) -> Option<Arc<dyn Chunks>>;
+}
+
+impl Nodes for Directory {
+    fn node(&self, number: NodeNumber) -> Option<Arc<dyn Chunks>> {
+        let snapshot = self.snapshot();
+        let entry = snapshot.entry(number)?;
+        if entry.liveness() == Liveness::Dead {
+            return None;
+        }
+        Some(entry.node()?.clone())
+    }
 }
 
 /// Every job of a server or gateway.

@@ -4,36 +4,82 @@ use super::state::State;
 use crate::meta::types::{NodeRow, NodeState};
 use crate::meta::{MetaError, Result};
 use sixfold_proto::name::NodeNumber;
-
-pub(super) fn register_node(
-    _state: &mut State,
-    _drive: uuid::Uuid,
-    _address: Option<&str>,
-    _zone: &str,
-    _weight: f64,
-) -> Result<NodeRow> {
-    Err(MetaError::Broken("nodes have no rows yet".to_owned()))
-}
-
-pub(super) fn heartbeat(
-    _state: &mut State,
-    _node: NodeNumber,
-    _registration: i64,
-    _node_state: NodeState,
-    _capacity_bytes: u64,
-    _free_bytes: u64,
-) -> Result<bool> {
-    Err(MetaError::Broken("nodes have no rows yet".to_owned()))
-}
-
-pub(super) fn nodes(_state: &mut State) -> Result<Vec<NodeRow>> {
-    Err(MetaError::Broken("nodes have no rows yet".to_owned()))
-}
-
-pub(super) fn cluster_id(_state: &mut State) -> Result<uuid::Uuid> {
-    Err(MetaError::Broken("nodes have no rows yet".to_owned()))
-}
+use std::collections::BTreeMap;
+use time::OffsetDateTime;
+use uuid::Uuid;
 
 /// The rows of nodes.
 #[derive(Debug, Default)]
-pub(super) struct Nodes {}
+pub(super) struct Nodes {
+    rows: BTreeMap<NodeNumber, (NodeRow, OffsetDateTime)>,
+    cluster: Option<Uuid>,
+}
+
+pub(super) fn register_node(
+    state: &mut State,
+    drive: Uuid,
+    address: Option<&str>,
+    zone: &str,
+    weight: f64,
+) -> Result<NodeRow> {
+    if weight.is_nan() || weight <= 0.0 {
+        return Err(MetaError::Broken("a weight that is not above 0".to_owned()));
+    }
+    let now = state.now();
+    let known = state.nodes.rows.values().find(|(row, _)| row.drive == drive);
+    let last = state.nodes.rows.keys().next_back().map_or(0, |number| number.0);
+    let row = NodeRow {
+        number: known.map_or(NodeNumber(last + 1), |(row, _)| row.number),
+        drive,
+        address: address.map(str::to_owned),
+        zone: zone.to_owned(),
+        weight,
+        registration: known.map_or(1, |(row, _)| row.registration + 1),
+        state: known.map_or(NodeState::Active, |(row, _)| kept(row.state, NodeState::Active)),
+        silent_for: 0.0,
+    };
+    state.nodes.rows.insert(row.number, (row.clone(), now));
+    Ok(row)
+}
+
+pub(super) fn heartbeat(
+    state: &mut State,
+    node: NodeNumber,
+    registration: i64,
+    node_state: NodeState,
+    _capacity_bytes: u64,
+    _free_bytes: u64,
+) -> Result<bool> {
+    if node_state == NodeState::Removed {
+        return Err(MetaError::Broken("a node can't say of itself that it is removed".to_owned()));
+    }
+    let now = state.now();
+    let Some((row, heard)) = state.nodes.rows.get_mut(&node) else { return Ok(false) };
+    if row.registration != registration {
+        return Ok(false);
+    }
+    *heard = now;
+    if node_state != NodeState::Draining {
+        row.state = kept(row.state, node_state);
+    }
+    Ok(true)
+}
+
+/// What an operator decided stays, whatever the node says.
+fn kept(old: NodeState, new: NodeState) -> NodeState {
+    if matches!(old, NodeState::Draining | NodeState::Removed) { old } else { new }
+}
+
+#[allow(clippy::unnecessary_wraps)] // As PostgreSQL's, which may fail.
+pub(super) fn nodes(state: &mut State) -> Result<Vec<NodeRow>> {
+    let now = state.now();
+    let rows = state.nodes.rows.values();
+    Ok(rows
+        .map(|(row, heard)| NodeRow { silent_for: (now - *heard).as_seconds_f64(), ..row.clone() })
+        .collect())
+}
+
+#[allow(clippy::unnecessary_wraps)] // As PostgreSQL's, which may fail.
+pub(super) fn cluster_id(state: &mut State) -> Result<Uuid> {
+    Ok(*state.nodes.cluster.get_or_insert_with(Uuid::new_v4))
+}

@@ -3,36 +3,69 @@
 use super::state::State;
 use crate::meta::types::{AccessKey, User, UserId};
 use crate::meta::{MetaError, Result};
+use std::collections::BTreeMap;
 
-pub(super) fn create_user(_state: &mut State, _name: &str) -> Result<User> {
-    Err(MetaError::Broken("users have no rows yet".to_owned()))
+/// The rows of users and access keys.
+#[derive(Default)]
+pub(super) struct Users {
+    by_name: BTreeMap<String, User>,
+    keys: BTreeMap<String, AccessKey>,
 }
 
-pub(super) fn user(_state: &mut State, _name: &str) -> Result<Option<User>> {
-    Err(MetaError::Broken("users have no rows yet".to_owned()))
+impl std::fmt::Debug for Users {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Users").field("by_name", &self.by_name).finish_non_exhaustive()
+    }
+}
+
+pub(super) fn create_user(state: &mut State, name: &str) -> Result<User> {
+    let users = &mut state.users.by_name;
+    if users.contains_key(name) {
+        return Err(MetaError::Exists(format!("user {name}")));
+    }
+    let user = User { id: UserId(uuid::Uuid::new_v4()), name: name.to_owned() };
+    users.insert(name.to_owned(), user.clone());
+    Ok(user)
+}
+
+#[allow(clippy::unnecessary_wraps)] // As PostgreSQL's, which may fail.
+pub(super) fn user(state: &mut State, name: &str) -> Result<Option<User>> {
+    Ok(state.users.by_name.get(name).cloned())
 }
 
 pub(super) fn create_key(
-    _state: &mut State,
-    _user: UserId,
-    _access_key: &str,
-    _sealed: &[u8],
+    state: &mut State,
+    user: UserId,
+    access_key: &str,
+    sealed: &[u8],
 ) -> Result<()> {
-    Err(MetaError::Broken("users have no rows yet".to_owned()))
+    if state.users.keys.contains_key(access_key) {
+        return Err(MetaError::Exists(format!("access key {access_key}")));
+    }
+    let owner = state.users.by_name.values().find(|candidate| candidate.id == user).cloned();
+    let key = AccessKey {
+        access_key: access_key.to_owned(),
+        sealed_secret: sealed.to_owned(),
+        user: owner.ok_or_else(|| MetaError::Broken("a key without a user".to_owned()))?,
+        created: state.now(),
+    };
+    state.users.keys.insert(access_key.to_owned(), key);
+    Ok(())
 }
 
-pub(super) fn key(_state: &mut State, _access_key: &str) -> Result<Option<AccessKey>> {
-    Err(MetaError::Broken("users have no rows yet".to_owned()))
+#[allow(clippy::unnecessary_wraps)] // As PostgreSQL's, which may fail.
+pub(super) fn key(state: &mut State, access_key: &str) -> Result<Option<AccessKey>> {
+    Ok(state.users.keys.get(access_key).cloned())
 }
 
-pub(super) fn keys(_state: &mut State) -> Result<Vec<AccessKey>> {
-    Err(MetaError::Broken("users have no rows yet".to_owned()))
+#[allow(clippy::unnecessary_wraps)] // As PostgreSQL's, which may fail.
+pub(super) fn keys(state: &mut State) -> Result<Vec<AccessKey>> {
+    let mut keys: Vec<_> = state.users.keys.values().cloned().collect();
+    keys.sort_by(|a, b| (&a.user.name, &a.access_key).cmp(&(&b.user.name, &b.access_key)));
+    Ok(keys)
 }
 
-pub(super) fn delete_key(_state: &mut State, _access_key: &str) -> Result<bool> {
-    Err(MetaError::Broken("users have no rows yet".to_owned()))
+#[allow(clippy::unnecessary_wraps)] // As PostgreSQL's, which may fail.
+pub(super) fn delete_key(state: &mut State, access_key: &str) -> Result<bool> {
+    Ok(state.users.keys.remove(access_key).is_some())
 }
-
-/// The rows of users and access keys.
-#[derive(Debug, Default)]
-pub(super) struct Users {}
