@@ -1,7 +1,11 @@
-//! The storage node: chunks on one drive ([`store`]), behind gRPC or called directly.
+//! The storage node: chunks on one drive ([`store`]), behind gRPC ([`rpc`]) or called
+//! directly.
 
+pub mod config;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
+pub mod registry;
+pub mod rpc;
 pub mod store;
 
 pub use store::{OpenError, Store, StoreOptions};

@@ -1,2 +1,100 @@
-//! x
-fn main() {}
+//! `sixfold-node DIR`: one drive, one process.
+
+use anyhow::Context;
+use clap::Parser;
+use sixfold_node::config::{Arguments, Config};
+use sixfold_node::registry::{Introduction, Registry, stay_registered};
+use sixfold_node::rpc::{Identity, NodeService, serve};
+use sixfold_node::{Store, StoreOptions};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+
+/// How long calls that run may go on after a stop was asked for: a whole chunk on a slow line.
+const STOP_LIMIT: Duration = Duration::from_secs(10);
+
+/// The exit code of a wrong command line, as `sysexits.h` has it.
+const WRONG_USE: u8 = 64;
+
+fn main() -> ExitCode {
+    let config = match Config::from_arguments(Arguments::parse()) {
+        Ok(config) => config,
+        Err(error) => return fail(&error, ExitCode::from(WRONG_USE)),
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let run =
+        runtime.context("can't start threads").and_then(|runtime| runtime.block_on(run(config)));
+    match run {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&error, ExitCode::FAILURE),
+    }
+}
+
+fn fail(error: &anyhow::Error, code: ExitCode) -> ExitCode {
+    eprintln!("sixfold-node: {error:#}");
+    code
+}
+
+async fn run(config: Config) -> anyhow::Result<()> {
+    let filter = EnvFilter::try_new(&config.log).context("the log filter is wrong")?;
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let registry = Registry::new(&config.database_url).context("the database's URL is wrong")?;
+    let dir = config.dir.clone();
+    let open = move || Store::open(&dir, StoreOptions::default());
+    let store = Arc::new(tokio::task::spawn_blocking(open).await??);
+    let listener = TcpListener::bind(config.listen).await.with_context(|| {
+        format!("can't listen on {}: choose another --listen or stop who has it", config.listen)
+    })?;
+    tracing::info!(
+        drive.id = %store.drive_id(),
+        path = %config.dir.display(),
+        chunk_count = store.condition()?.chunk_count,
+        "serving on {}, reached at {}",
+        listener.local_addr()?,
+        config.advertise
+    );
+    let introduction = Introduction {
+        drive: store.drive_id(),
+        address: config.advertise,
+        zone: config.zone,
+        weight: config.weight,
+    };
+    let identity = Identity::default();
+    let service = NodeService::new(store.clone(), identity.clone());
+    let stop = stop_signal()?;
+    let serving =
+        serve(listener, service, config.secret, config.tls, stop.clone().cancelled_owned());
+    let heartbeats = tokio::spawn(stay_registered(registry, introduction, store, identity));
+    let late = async {
+        stop.cancelled().await;
+        tokio::time::sleep(STOP_LIMIT).await;
+    };
+    tokio::select! {
+        served = serving => served.context("serving failed")?,
+        () = late => tracing::warn!("calls that still ran after {} s are cut", STOP_LIMIT.as_secs()),
+    }
+    heartbeats.abort();
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Cancelled by SIGTERM or SIGINT.
+fn stop_signal() -> anyhow::Result<CancellationToken> {
+    let mut terminate = signal(SignalKind::terminate()).context("can't wait for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("can't wait for SIGINT")?;
+    let stop = CancellationToken::new();
+    let cancelled = stop.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("stopping: no new calls");
+        cancelled.cancel();
+    });
+    Ok(stop)
+}

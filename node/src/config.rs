@@ -1,0 +1,208 @@
+//! The node's settings: flags and environment, read once, checked before anything starts.
+
+use anyhow::{Context, bail, ensure};
+use sixfold_proto::secret::ClusterSecret;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use tonic::transport::{Certificate, Identity, ServerTlsConfig};
+
+/// The flags of `sixfold-node`.
+#[derive(clap::Parser, Debug)]
+#[command(name = "sixfold-node", version, about = "Keeps chunks on one drive for Sixfold.")]
+pub struct Arguments {
+    /// The drive: a directory that belongs to this process alone.
+    dir: PathBuf,
+    /// Where gateways are served.
+    #[arg(long, default_value = "127.0.0.1:9100")]
+    listen: SocketAddr,
+    /// How gateways reach this node; by default the listening address.
+    #[arg(long, value_name = "URL")]
+    advertise: Option<String>,
+    /// The failure domain: at most a third of an object's chunks go to one of three zones.
+    #[arg(long, default_value = "default")]
+    zone: String,
+    /// The drive's share of new chunks, relative to the other nodes.
+    #[arg(long, default_value_t = 1.0)]
+    weight: f64,
+    /// The cluster's PostgreSQL, with the node's limited role.
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
+    database_url: Option<String>,
+    /// A file with the cluster secret.
+    #[arg(long, env = "SIXFOLD_CLUSTER_SECRET_FILE", value_name = "FILE")]
+    cluster_secret_file: Option<PathBuf>,
+    // No flag: other users of the machine see a process's flags.
+    #[arg(long, env = "SIXFOLD_CLUSTER_SECRET", hide = true, hide_env_values = true)]
+    cluster_secret_from_environment: Option<String>,
+    /// The node's certificate (PEM); with --tls-key and --tls-ca every gateway must show one too.
+    #[arg(long, value_name = "FILE")]
+    tls_cert: Option<PathBuf>,
+    /// The certificate's key (PEM).
+    #[arg(long, value_name = "FILE")]
+    tls_key: Option<PathBuf>,
+    /// Whose certificates gateways must have (PEM).
+    #[arg(long, value_name = "FILE")]
+    tls_ca: Option<PathBuf>,
+    /// What is logged, as in `info` or `sixfold_node=debug`.
+    #[arg(long, env = "RUST_LOG", default_value = "info", value_name = "FILTER")]
+    log: String,
+}
+
+/// The settings, checked.
+#[derive(Debug)]
+pub struct Config {
+    /// The drive's directory.
+    pub dir: PathBuf,
+    /// The address that is listened on.
+    pub listen: SocketAddr,
+    /// The URL that is registered.
+    pub advertise: String,
+    /// The failure domain.
+    pub zone: String,
+    /// The share of new chunks.
+    pub weight: f64,
+    /// The URL of PostgreSQL.
+    pub database_url: String,
+    /// What every call must carry.
+    pub secret: ClusterSecret,
+    /// Mutual TLS, if wanted.
+    pub tls: Option<ServerTlsConfig>,
+    /// The filter of the log.
+    pub log: String,
+}
+
+impl Config {
+    /// Checks the arguments and reads the files that they name. Every error is one line that
+    /// says what to do.
+    pub fn from_arguments(arguments: Arguments) -> anyhow::Result<Self> {
+        let secret = secret(&arguments)?;
+        let tls = tls(&arguments)?;
+        let database_url = arguments.database_url.context(
+            "no database: give --database-url or DATABASE_URL, as in \
+             postgres://sixfold_node@host/sixfold",
+        )?;
+        ensure!(
+            arguments.weight.is_finite() && (0.01..=100.0).contains(&arguments.weight),
+            "--weight {} is not between 0.01 and 100",
+            arguments.weight
+        );
+        let zone_is_plain = arguments.zone.bytes().all(|byte| byte.is_ascii_graphic());
+        ensure!(
+            zone_is_plain && (1..=64).contains(&arguments.zone.len()),
+            "--zone takes 1 to 64 letters, digits and signs without spaces"
+        );
+        let advertise = advertise(arguments.advertise, arguments.listen, tls.is_some())?;
+        Ok(Self {
+            dir: arguments.dir,
+            listen: arguments.listen,
+            advertise,
+            zone: arguments.zone,
+            weight: arguments.weight,
+            database_url,
+            secret,
+            tls,
+            log: arguments.log,
+        })
+    }
+}
+
+fn secret(arguments: &Arguments) -> anyhow::Result<ClusterSecret> {
+    let (text, origin) = match arguments {
+        Arguments { cluster_secret_file: Some(path), .. } => {
+            (read(path)?, path.display().to_string())
+        }
+        Arguments { cluster_secret_from_environment: Some(text), .. } => {
+            (text.clone(), "SIXFOLD_CLUSTER_SECRET".to_owned())
+        }
+        _ => bail!(
+            "no cluster secret: give --cluster-secret-file FILE, SIXFOLD_CLUSTER_SECRET_FILE or \
+             SIXFOLD_CLUSTER_SECRET; `openssl rand -hex 32` makes one for the whole cluster"
+        ),
+    };
+    ClusterSecret::parse(&text).context(origin)
+}
+
+fn tls(arguments: &Arguments) -> anyhow::Result<Option<ServerTlsConfig>> {
+    match (&arguments.tls_cert, &arguments.tls_key, &arguments.tls_ca) {
+        (None, None, None) => Ok(None),
+        (Some(cert), Some(key), Some(ca)) => {
+            let identity = Identity::from_pem(read(cert)?, read(key)?);
+            let ca = Certificate::from_pem(read(ca)?);
+            Ok(Some(ServerTlsConfig::new().identity(identity).client_ca_root(ca)))
+        }
+        _ => bail!("mutual TLS needs all of --tls-cert, --tls-key and --tls-ca"),
+    }
+}
+
+fn advertise(given: Option<String>, listen: SocketAddr, tls: bool) -> anyhow::Result<String> {
+    let scheme = if tls { "https" } else { "http" };
+    let Some(url) = given else {
+        ensure!(
+            !listen.ip().is_unspecified(),
+            "--listen {listen} is every address of this machine: name the one that gateways \
+             reach with --advertise {scheme}://HOST:{}",
+            listen.port()
+        );
+        return Ok(format!("{scheme}://{listen}"));
+    };
+    let uri: http::Uri = url.parse().with_context(|| format!("--advertise {url} is no URL"))?;
+    let plain = uri.path() == "/" && uri.query().is_none();
+    ensure!(
+        uri.scheme_str() == Some(scheme) && uri.port().is_some() && plain,
+        "--advertise {url} must be {scheme}://HOST:PORT"
+    );
+    Ok(url.trim_end_matches('/').to_owned())
+}
+
+fn read(path: &Path) -> anyhow::Result<String> {
+    std::fs::read_to_string(path).with_context(|| format!("can't read {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    const SECRET: &str = "0123456789abcdef0123456789abcdef";
+
+    /// The settings of a command line; the environment of the test's process has none of them.
+    fn config(flags: &[&str]) -> anyhow::Result<Config> {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), SECRET).unwrap();
+        let secret = file.path().display().to_string();
+        let base = ["sixfold-node", "/drive", "--database-url", "postgres://x"];
+        let secret = ["--cluster-secret-file", &secret];
+        Config::from_arguments(Arguments::parse_from([&base[..], &secret, flags].concat()))
+    }
+
+    #[test]
+    fn what_is_needed_is_asked_for() {
+        let good = config(&[]).unwrap();
+        assert_eq!(good.advertise, "http://127.0.0.1:9100");
+        let text = format!("{good:?}");
+        assert!(!text.contains("0123456789"), "{text}");
+        let bare = Arguments::parse_from(["sixfold-node", "/drive", "--database-url", "x"]);
+        let error = Config::from_arguments(bare).unwrap_err().to_string();
+        assert!(error.contains("no cluster secret") && error.contains("openssl"), "{error}");
+    }
+
+    #[test]
+    fn wrong_values_are_named() {
+        let wrong: [(&[&str], &str); 9] = [
+            (&["--weight", "0"], "--weight 0"),
+            (&["--weight", "NaN"], "--weight NaN"),
+            (&["--zone", ""], "--zone"),
+            (&["--zone", "a b"], "--zone"),
+            (&["--listen", "0.0.0.0:9100"], "--advertise http://HOST:9100"),
+            (&["--advertise", "node:9100"], "http://HOST:PORT"),
+            (&["--advertise", "https://node:9100"], "http://HOST:PORT"),
+            (&["--advertise", "http://node"], "http://HOST:PORT"),
+            (&["--tls-cert", "/x"], "--tls-ca"),
+        ];
+        for (flags, expected) in wrong {
+            let error = config(flags).unwrap_err().to_string();
+            assert!(error.contains(expected), "{flags:?}: {error}");
+        }
+        let advertised = config(&["--listen", "0.0.0.0:1", "--advertise", "http://a:2/"]);
+        assert_eq!(advertised.unwrap().advertise, "http://a:2");
+    }
+}

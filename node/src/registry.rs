@@ -1,0 +1,196 @@
+//! The node in the cluster's registry: it registers once per start, then says every few
+//! seconds that it lives and how it is. Both are functions in the database, the only thing
+//! there that the node's role may call.
+
+use crate::rpc::{Identity, Registered};
+use crate::store::Store;
+use sixfold_proto::chunks::{DriveState, Health};
+use sixfold_proto::convert::state_name;
+use sixfold_proto::name::NodeNumber;
+use sqlx::PgPool;
+use sqlx::postgres::PgPoolOptions;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use uuid::Uuid;
+
+/// How often the node says that it lives.
+pub const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(5);
+
+/// How long one call of the database may take; less than a heartbeat, so that none queue up.
+const CALL_LIMIT: Duration = Duration::from_secs(4);
+
+/// The wait before registering is tried again, doubled each time up to the second one.
+const FIRST_BACK_OFF: Duration = Duration::from_millis(500);
+const LAST_BACK_OFF: Duration = Duration::from_secs(10);
+
+/// What the node says of itself when it registers.
+#[derive(Clone, Debug)]
+pub struct Introduction {
+    /// The id on its drive.
+    pub drive: Uuid,
+    /// The URL at which gateways reach it.
+    pub address: String,
+    /// Its failure domain.
+    pub zone: String,
+    /// Its share of new chunks.
+    pub weight: f64,
+}
+
+/// What the registry answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Registration {
+    /// The node's number, the same for this drive at every start.
+    pub number: NodeNumber,
+    /// The number of this registration, higher at every start.
+    pub registration: i64,
+    /// The cluster.
+    pub cluster: Uuid,
+}
+
+/// Why a call of the registry failed.
+#[derive(Debug, thiserror::Error)]
+pub enum RegistryError {
+    /// The database failed it.
+    #[error(transparent)]
+    Database(#[from] sqlx::Error),
+    /// No answer in time.
+    #[error("no answer from the database within {} s", CALL_LIMIT.as_secs())]
+    Late,
+    /// A number that no node can have.
+    #[error("the registry gave the number {0}, which no node can have")]
+    Number(i16),
+}
+
+/// The registry, reached over a pool that connects when it is first used.
+#[derive(Clone, Debug)]
+pub struct Registry {
+    pool: PgPool,
+}
+
+impl Registry {
+    /// Reads the URL; connects to nothing yet.
+    pub fn new(database_url: &str) -> Result<Self, sqlx::Error> {
+        let pool = PgPoolOptions::new().max_connections(1).acquire_timeout(CALL_LIMIT);
+        Ok(Self { pool: pool.connect_lazy(database_url)? })
+    }
+
+    /// Registers the drive.
+    pub async fn register(&self, node: &Introduction) -> Result<Registration, RegistryError> {
+        let sql = "select number, registration, cluster from node_register($1, $2, $3, $4)";
+        let query = sqlx::query_as::<_, (i16, i64, Uuid)>(sql)
+            .bind(node.drive)
+            .bind(&node.address)
+            .bind(&node.zone)
+            .bind(node.weight);
+        let row = timeout(CALL_LIMIT, query.fetch_one(&self.pool)).await;
+        let (number, registration, cluster) = row.map_err(|_| RegistryError::Late)??;
+        let plain = u16::try_from(number).map_err(|_| RegistryError::Number(number))?;
+        Ok(Registration { number: NodeNumber(plain), registration, cluster })
+    }
+
+    /// Says how the node is; `false` when a newer registration has taken its place.
+    pub async fn heartbeat(
+        &self,
+        registration: &Registration,
+        health: &Health,
+    ) -> Result<bool, RegistryError> {
+        let bytes = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
+        let number = registration.number.0;
+        let query = sqlx::query_as::<_, (bool,)>("select node_heartbeat($1, $2, $3, $4, $5)")
+            .bind(i16::try_from(number).unwrap_or(i16::MAX))
+            .bind(registration.registration)
+            .bind(registry_state(health.state))
+            .bind(bytes(health.capacity_bytes))
+            .bind(bytes(health.free_bytes));
+        let row = timeout(CALL_LIMIT, query.fetch_one(&self.pool)).await;
+        Ok(row.map_err(|_| RegistryError::Late)??.0)
+    }
+}
+
+/// The registry's word for a state: a node that is well is `active` there.
+fn registry_state(state: DriveState) -> &'static str {
+    match state {
+        DriveState::Ok => "active",
+        other => state_name(other),
+    }
+}
+
+/// Registers, however long the database is away, then sends heartbeats until dropped. A node
+/// whose place a newer registration has taken is fenced and falls silent.
+pub async fn stay_registered(
+    registry: Registry,
+    introduction: Introduction,
+    store: Arc<Store>,
+    identity: Identity,
+) {
+    let registration = register_until_done(&registry, &introduction).await;
+    let number = registration.number;
+    store.set_node(number);
+    let registered = registration.registration.unsigned_abs();
+    identity.set(Registered { node: number, registration: registered });
+    tracing::info!(
+        node.number = number.0,
+        node.registration = registered,
+        cluster.id = %registration.cluster,
+        drive.id = %introduction.drive,
+        "registered as node {number}"
+    );
+    let mut ticks = interval(HEARTBEAT_INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut database_answers = true;
+    loop {
+        ticks.tick().await;
+        match beat(&registry, &registration, &store).await {
+            Ok(true) if !database_answers => {
+                database_answers = true;
+                tracing::info!("the database answers again");
+            }
+            Ok(true) => {}
+            Ok(false) => {
+                store.fence();
+                tracing::error!(
+                    node.number = number.0,
+                    drive.id = %introduction.drive,
+                    "another process has registered this drive, or node {number} was removed: \
+                     this one refuses changes from now on. Stop one of the two, and never run \
+                     a copy of a drive"
+                );
+                return;
+            }
+            Err(error) if database_answers => {
+                database_answers = false;
+                tracing::warn!(%error, "heartbeats fail; chunks are served on");
+            }
+            Err(_) => {}
+        }
+    }
+}
+
+async fn register_until_done(registry: &Registry, introduction: &Introduction) -> Registration {
+    let mut back_off = FIRST_BACK_OFF;
+    loop {
+        match registry.register(introduction).await {
+            Ok(registration) => return registration,
+            Err(error) => {
+                let wait_ms = u64::try_from(back_off.as_millis()).unwrap_or(u64::MAX);
+                tracing::warn!(%error, wait_ms, "can't register yet; reads are served meanwhile");
+            }
+        }
+        sleep(back_off).await;
+        back_off = (back_off * 2).min(LAST_BACK_OFF);
+    }
+}
+
+async fn beat(
+    registry: &Registry,
+    registration: &Registration,
+    store: &Arc<Store>,
+) -> Result<bool, RegistryError> {
+    let Ok(health) = store.condition() else {
+        // Without the drive's numbers the node is not well; its silence says so.
+        tracing::error!("the drive does not tell its size; no heartbeat is sent");
+        return Ok(true);
+    };
+    registry.heartbeat(registration, &health).await
+}

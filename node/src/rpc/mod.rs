@@ -1,0 +1,177 @@
+//! The gRPC service over any [`Chunks`]: one file per call, the secret before all of them
+//! ([`secret`]), and the limits of a connection.
+
+mod delete;
+mod get;
+mod health;
+mod list;
+mod put;
+mod secret;
+mod stat;
+
+pub use secret::{CheckSecret, SecretLayer};
+
+use futures::stream::BoxStream;
+use sixfold_proto::chunks::{Chunks, NodeError};
+use sixfold_proto::name::NodeNumber;
+use sixfold_proto::node_v1;
+use sixfold_proto::node_v1::node_server::{Node, NodeServer};
+use sixfold_proto::secret::ClusterSecret;
+use sixfold_proto::{MAX_LIST_MESSAGE_BYTES, MAX_MESSAGE_BYTES};
+use std::future::Future;
+use std::sync::{Arc, RwLock};
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tonic::transport::server::TcpIncoming;
+use tonic::transport::{Server, ServerTlsConfig};
+use tonic::{Request, Response, Status, Streaming};
+
+/// What one stream may have on its way unread: a few cells each way.
+const STREAM_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
+
+/// What one connection may have on its way: four streams at full speed. The rest waits.
+const CONNECTION_WINDOW_BYTES: u32 = 16 * 1024 * 1024;
+
+/// The largest HTTP/2 frame taken: a cell travels in one or two, not in seventeen.
+const FRAME_BYTES: u32 = 256 * 1024;
+
+/// Calls at once on one connection; a gateway keeps a connection or two to each node. Each
+/// takes a few cells of memory at most.
+const CALLS_PER_CONNECTION: u32 = 256;
+
+/// An idle connection is asked for a sign of life this often, and dropped without one.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Who this node is by its registration. Until it has registered, nobody can mean it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Registered {
+    /// The node's number.
+    pub node: NodeNumber,
+    /// The number of this registration; a later one has a higher number.
+    pub registration: u64,
+}
+
+/// The registration, known once the database has answered.
+#[derive(Clone, Default)]
+pub struct Identity(Arc<RwLock<Option<Registered>>>);
+
+impl Identity {
+    /// Takes a new registration.
+    pub fn set(&self, registered: Registered) {
+        *self.0.write().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(registered);
+    }
+
+    /// Refuses a change that was meant for another node or an older registration; a
+    /// registration of 0 means any.
+    fn check(&self, node_number: u32, registration: u64) -> Result<(), NodeError> {
+        let here = *self.0.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let wrong = |text: String| Err(NodeError::WrongNode(text));
+        let Some(here) = here else {
+            return wrong("this node has not registered yet".to_owned());
+        };
+        if u32::from(here.node.0) != node_number {
+            return wrong(format!("node {node_number} was meant, node {} is here", here.node));
+        }
+        if registration != 0 && registration != here.registration {
+            let current = here.registration;
+            return wrong(format!("registration {registration} was meant, {current} is here"));
+        }
+        Ok(())
+    }
+}
+
+/// The service: a table of calls.
+pub struct NodeService {
+    chunks: Arc<dyn Chunks>,
+    identity: Identity,
+}
+
+impl NodeService {
+    /// The service of these chunks.
+    pub fn new(chunks: Arc<dyn Chunks>, identity: Identity) -> Self {
+        Self { chunks, identity }
+    }
+}
+
+#[tonic::async_trait]
+impl Node for NodeService {
+    type GetStream = BoxStream<'static, Result<node_v1::Cell, Status>>;
+
+    async fn put(
+        &self,
+        request: Request<Streaming<node_v1::PutRequest>>,
+    ) -> Result<Response<node_v1::PutReply>, Status> {
+        answer(put::put(&*self.chunks, &self.identity, request.into_inner()).await)
+    }
+
+    async fn get(
+        &self,
+        request: Request<node_v1::GetRequest>,
+    ) -> Result<Response<Self::GetStream>, Status> {
+        answer(get::get(&*self.chunks, request.into_inner()).await)
+    }
+
+    async fn delete(
+        &self,
+        request: Request<node_v1::DeleteRequest>,
+    ) -> Result<Response<node_v1::DeleteReply>, Status> {
+        answer(delete::delete(&*self.chunks, &self.identity, request.into_inner()).await)
+    }
+
+    async fn list(
+        &self,
+        request: Request<node_v1::ListRequest>,
+    ) -> Result<Response<node_v1::ListReply>, Status> {
+        answer(list::list(&*self.chunks, request.into_inner()).await)
+    }
+
+    async fn stat(
+        &self,
+        request: Request<node_v1::StatRequest>,
+    ) -> Result<Response<node_v1::ChunkEntry>, Status> {
+        answer(stat::stat(&*self.chunks, request.into_inner()).await)
+    }
+
+    async fn health(
+        &self,
+        _request: Request<node_v1::HealthRequest>,
+    ) -> Result<Response<node_v1::HealthReply>, Status> {
+        answer(health::health(&*self.chunks).await)
+    }
+}
+
+fn answer<T>(result: Result<T, NodeError>) -> Result<Response<T>, Status> {
+    result.map(Response::new).map_err(Status::from)
+}
+
+/// Serves the calls of `listener` until `stop` is ready, then finishes those that run.
+pub async fn serve(
+    listener: TcpListener,
+    service: NodeService,
+    secret: ClusterSecret,
+    tls: Option<ServerTlsConfig>,
+    stop: impl Future<Output = ()>,
+) -> Result<(), tonic::transport::Error> {
+    let service = NodeServer::new(service)
+        .max_decoding_message_size(MAX_MESSAGE_BYTES)
+        .max_encoding_message_size(MAX_MESSAGE_BYTES.max(MAX_LIST_MESSAGE_BYTES));
+    let mut server = Server::builder()
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .max_frame_size(FRAME_BYTES)
+        .max_concurrent_streams(CALLS_PER_CONNECTION)
+        .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
+        .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT));
+    if let Some(tls) = tls {
+        server = server.tls_config(tls)?;
+    }
+    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+    server
+        .layer(SecretLayer::new(secret))
+        .serve_with_incoming_shutdown(service, incoming, stop)
+        .await
+}
+
+#[cfg(test)]
+mod tests;
