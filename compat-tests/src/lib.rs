@@ -5,4 +5,6 @@
 //! how a test fails, so `expect` and `unwrap` are at home here.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+pub mod clients;
+pub mod cluster;
 pub mod raw;

@@ -1,0 +1,63 @@
+#!/usr/bin/env bash
+# mc, MinIO's client; $MC names the program.
+. "$(dirname "$0")/check.sh"
+
+mc() { command "$MC" --config-dir "$HOME/.mc" --no-color "$@"; }
+
+mc --version
+make_tree tree
+random_file big $((70 * MIB))
+
+step "an alias is accepted only with the right secret"
+refused "signature" mc alias set wrong "$S3_ENDPOINT" "$AWS_ACCESS_KEY_ID" not-the-secret
+mc alias set six "$S3_ENDPOINT" "$AWS_ACCESS_KEY_ID" "$AWS_SECRET_ACCESS_KEY"
+
+step "make a bucket and find it"
+mc mb "six/$BUCKET"
+mc mb --ignore-existing "six/$BUCKET"
+contains "$(mc ls six)" "$BUCKET/"
+
+step "copy in, copy out"
+mc cp --attr colour=blue tree/hello.txt "six/$BUCKET/dir/hello.txt"
+same "$(mc cat "six/$BUCKET/dir/hello.txt")" "hello sixfold"
+contains "$(mc stat "six/$BUCKET/dir/hello.txt")" "blue"
+contains "$(mc ls "six/$BUCKET")" "dir/"
+mc cp big "six/$BUCKET/big" >/dev/null
+mc cp "six/$BUCKET/big" big.back >/dev/null
+cmp big big.back
+mc pipe "six/$BUCKET/piped" <big >/dev/null
+mc cat "six/$BUCKET/piped" | cmp big -
+same "$(mc head -n 1 "six/$BUCKET/dir/hello.txt")" "hello sixfold"
+
+step "copy on the server"
+mc cp "six/$BUCKET/big" "six/$BUCKET/big.copied" >/dev/null
+mc cat "six/$BUCKET/big.copied" | cmp big -
+mc mv "six/$BUCKET/big.copied" "six/$BUCKET/big.moved" >/dev/null
+refused "" mc stat "six/$BUCKET/big.copied"
+
+step "mirror there and back"
+mc mirror tree "six/$BUCKET/tree" >/dev/null
+mc mirror "six/$BUCKET/tree" tree.back >/dev/null
+diff -r tree tree.back
+rm tree/hello.txt
+mc mirror --remove --overwrite tree "six/$BUCKET/tree" >/dev/null
+lacks "$(mc ls --recursive "six/$BUCKET/tree")" "hello.txt"
+same "$(mc diff tree "six/$BUCKET/tree")" ""
+contains "$(mc find "six/$BUCKET" --name '*.bin')" "deep/middle.bin"
+contains "$(mc du "six/$BUCKET")" "$BUCKET"
+
+step "a shared link works without credentials"
+link=$(mc --json share download --expire 1h "six/$BUCKET/dir/hello.txt" |
+  sed 's/.*"share":"\([^"]*\)".*/\1/' | sed 's/\\u0026/\&/g')
+same "$(curl -sS --fail "$link")" "hello sixfold"
+
+step "health is told"
+mc ready six
+
+step "delete everything"
+mc rm "six/$BUCKET/dir/hello.txt"
+refused "" mc stat "six/$BUCKET/dir/hello.txt"
+mc rm --recursive --force "six/$BUCKET/" >/dev/null
+same "$(mc ls "six/$BUCKET")" ""
+mc rb "six/$BUCKET"
+lacks "$(mc ls six)" "$BUCKET/"

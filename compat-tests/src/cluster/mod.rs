@@ -1,0 +1,322 @@
+//! Real Sixfold processes on a fresh temporary directory, in both forms:
+//!
+//! - [`Form::Embedded`]: one `sixfold server` with six drives and its own PostgreSQL;
+//! - [`Form::Separate`]: PostgreSQL, one `sixfold gateway` and six `sixfold-node` processes.
+//!
+//! A test says what it needs with [`Plan`], gets a ready [`Server`], and may take its drives and
+//! processes away one by one. Everything is killed by its own process id when the `Server` is dropped.
+
+mod binaries;
+mod postgres;
+mod process;
+
+use std::net::TcpListener;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+pub use binaries::binary;
+pub use postgres::Postgres;
+pub use process::Process;
+
+use crate::raw::Signer;
+
+/// How many drives, and nodes, there are.
+pub const NODE_COUNT: usize = 6;
+/// The root user's access key in every test.
+pub const ACCESS_KEY: &str = "COMPATTESTROOT";
+/// Its secret; with signs that a careless encoding would trip over.
+pub const SECRET_KEY: &str = "compat+tests/secret=0123456789";
+/// What gateway and nodes share.
+const CLUSTER_SECRET: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+/// How long a start may take on a busy machine, `initdb` included.
+const START_PATIENCE: Duration = Duration::from_secs(120);
+
+/// Which processes make up the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// One `sixfold server`.
+    Embedded,
+    /// PostgreSQL, a gateway and six nodes, each a process.
+    Separate,
+}
+
+impl Form {
+    /// Both, for a test that goes through them in turn.
+    pub const ALL: [Self; 2] = [Self::Embedded, Self::Separate];
+}
+
+/// What to start.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    form: Form,
+    environment: Vec<(String, String)>,
+}
+
+impl Plan {
+    /// The form with the default settings.
+    pub fn new(form: Form) -> Self {
+        Self { form, environment: Vec::new() }
+    }
+
+    /// Sets an environment variable of every process.
+    #[must_use]
+    pub fn set(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.into(), value.into()));
+        self
+    }
+
+    /// Starts it and waits until it is ready.
+    ///
+    /// # Panics
+    /// When it isn't ready in time.
+    pub fn start(self) -> Server {
+        let folder = tempfile::Builder::new().prefix("sixfold-compat-").tempdir().expect("tempdir");
+        // PostgreSQL runs as another account and must be able to reach its folder.
+        let open = std::fs::Permissions::from_mode(0o755);
+        std::fs::set_permissions(folder.path(), open).expect("chmod");
+        let postgres =
+            (self.form == Form::Separate).then(|| Postgres::start(&folder.path().join("postgres")));
+        let mut server = Server {
+            plan: self,
+            address: free_address(),
+            admin_address: free_address(),
+            gateway: None,
+            nodes: Vec::new(),
+            postgres,
+            folder,
+        };
+        for index in 0..NODE_COUNT {
+            std::fs::create_dir(server.drive(index)).expect("a drive");
+        }
+        if server.plan.form == Form::Separate {
+            server.migrate();
+            server.nodes = (0..NODE_COUNT).map(|_| None).collect();
+            for index in 0..NODE_COUNT {
+                server.give_back(index);
+            }
+        }
+        server.start_gateway();
+        server
+    }
+}
+
+/// A running server.
+#[derive(Debug)]
+pub struct Server {
+    plan: Plan,
+    address: String,
+    admin_address: String,
+    gateway: Option<Process>,
+    nodes: Vec<Option<Process>>,
+    postgres: Option<Postgres>,
+    // Dropped last: the processes work in it.
+    folder: TempDir,
+}
+
+impl Server {
+    /// Starts the form with its default settings.
+    pub fn start(form: Form) -> Self {
+        Plan::new(form).start()
+    }
+
+    /// Host and port of the S3 listener.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Host and port of health and metrics.
+    pub fn admin_address(&self) -> &str {
+        &self.admin_address
+    }
+
+    /// The S3 endpoint as clients are given it.
+    pub fn endpoint(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Signs as the root user.
+    pub fn signer(&self) -> Signer {
+        Signer::new(ACCESS_KEY, SECRET_KEY)
+    }
+
+    /// Everything of this server is below it.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The folder that is one node's drive.
+    pub fn drive(&self, index: usize) -> PathBuf {
+        self.folder().join(format!("drive{index}"))
+    }
+
+    /// The `sixfold` process that serves S3.
+    ///
+    /// # Panics
+    /// When it was killed and not started again.
+    pub fn gateway(&mut self) -> &mut Process {
+        self.gateway.as_mut().expect("a running gateway")
+    }
+
+    /// The process of one node, in the separate form.
+    ///
+    /// # Panics
+    /// When there is none.
+    pub fn node(&mut self, index: usize) -> &mut Process {
+        self.nodes[index].as_mut().expect("a running node process")
+    }
+
+    /// The PostgreSQL of the separate form.
+    ///
+    /// # Panics
+    /// In the embedded form.
+    pub fn postgres(&mut self) -> &mut Postgres {
+        self.postgres.as_mut().expect("a PostgreSQL of the test's own")
+    }
+
+    /// Takes one drive away: its folder vanishes from under the running server, or its process dies.
+    pub fn take_away(&mut self, index: usize) {
+        match self.plan.form {
+            Form::Embedded => {
+                std::fs::rename(self.drive(index), self.away(index)).expect("take a drive away");
+            }
+            Form::Separate => {
+                self.nodes[index].take().expect("a running node process").kill();
+            }
+        }
+    }
+
+    /// Brings it back as it was.
+    pub fn give_back(&mut self, index: usize) {
+        match self.plan.form {
+            Form::Embedded => {
+                // The server may have made an empty folder of that name meanwhile.
+                drop(std::fs::remove_dir_all(self.drive(index)));
+                std::fs::rename(self.away(index), self.drive(index)).expect("bring a drive back");
+            }
+            Form::Separate => self.start_node(index),
+        }
+    }
+
+    /// SIGKILL to the `sixfold` process that serves S3, and to nothing else.
+    pub fn kill_gateway(&mut self) {
+        self.gateway.take().expect("a running gateway").kill();
+    }
+
+    /// SIGTERM to it; it must end well.
+    pub fn stop_gateway(&mut self) {
+        let status = self.gateway.take().expect("a running gateway").stop();
+        assert!(status.success(), "the gateway ended with {status}");
+    }
+
+    /// Starts it on the same directory and the same ports, and waits until it is ready.
+    ///
+    /// # Panics
+    /// When it ends, or isn't ready in time.
+    pub fn start_gateway(&mut self) {
+        assert!(self.gateway.is_none(), "the gateway runs");
+        let log = self.folder().join("gateway.log");
+        let process = Process::start("sixfold", &mut self.gateway_command(), &log);
+        self.gateway = Some(process);
+        let until = Instant::now() + START_PATIENCE;
+        while !is_ready(&self.admin_address) {
+            if let Some(status) = self.gateway().ended() {
+                panic!("sixfold ended with {status}:\n{}", self.log_tail());
+            }
+            assert!(Instant::now() < until, "sixfold is not ready:\n{}", self.log_tail());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// The command that [`Server::start_gateway`] runs, to run it a second time on purpose.
+    pub fn gateway_command(&self) -> Command {
+        let mut command = self.command("sixfold");
+        match self.plan.form {
+            Form::Embedded => {
+                command.arg("server").args((0..NODE_COUNT).map(|index| self.drive(index)));
+                command.arg("--meta-dir").arg(self.folder().join("meta"));
+            }
+            Form::Separate => {
+                command.arg("gateway");
+            }
+        }
+        command.args(["--address", &self.address, "--admin-address", &self.admin_address]);
+        command
+    }
+
+    /// Bytes that the drives' files occupy, as `du` counts.
+    pub fn used_bytes(&self) -> u64 {
+        (0..NODE_COUNT).map(|index| occupied(&self.drive(index))).sum()
+    }
+
+    /// The end of the gateway's output.
+    pub fn log_tail(&self) -> String {
+        self.gateway.as_ref().map(Process::log_tail).unwrap_or_default()
+    }
+
+    fn away(&self, index: usize) -> PathBuf {
+        self.folder().join(format!("away{index}"))
+    }
+
+    /// A program with the settings that all processes share.
+    fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(binary(program));
+        command.env_remove("DATABASE_URL");
+        command.env("SIXFOLD_ROOT_ACCESS_KEY", ACCESS_KEY);
+        command.env("SIXFOLD_ROOT_SECRET_KEY", SECRET_KEY);
+        if let Some(postgres) = &self.postgres {
+            command.env("DATABASE_URL", postgres.url());
+            command.env("SIXFOLD_CLUSTER_SECRET", CLUSTER_SECRET);
+            command.env("SIXFOLD_MASTER_KEY_FILE", self.folder().join("master.key"));
+        }
+        command.envs(self.plan.environment.iter().map(|(name, value)| (name, value)));
+        command
+    }
+
+    fn migrate(&self) {
+        let output = self.command("sixfold").arg("migrate").output().expect("sixfold migrate");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    fn start_node(&mut self, index: usize) {
+        let address = free_address();
+        let mut command = self.command("sixfold-node");
+        command.arg(self.drive(index)).args(["--listen", &address, "--advertise", &address]);
+        let log = self.folder().join(format!("node{index}.log"));
+        self.nodes[index] = Some(Process::start("sixfold-node", &mut command, &log));
+    }
+}
+
+/// A loopback address whose port is free now.
+///
+/// # Panics
+/// When there is none.
+pub fn free_address() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("an address").to_string()
+}
+
+/// Whether `GET /health/ready` answers 200.
+fn is_ready(address: &str) -> bool {
+    use std::io::{Read as _, Write as _};
+    let Ok(mut stream) = std::net::TcpStream::connect(address) else { return false };
+    let request =
+        format!("GET /health/ready HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
+    let mut answer = String::new();
+    let sent = stream.write_all(request.as_bytes());
+    sent.is_ok() && stream.read_to_string(&mut answer).is_ok() && answer.starts_with("HTTP/1.1 200")
+}
+
+/// Bytes occupied by all files below `folder`; what vanishes while it is read counts nothing.
+fn occupied(folder: &Path) -> u64 {
+    let Ok(entries) = std::fs::read_dir(folder) else { return 0 };
+    let size = |entry: std::fs::DirEntry| match entry.metadata() {
+        Ok(metadata) if metadata.is_dir() => occupied(&entry.path()),
+        Ok(metadata) => metadata.blocks() * 512,
+        Err(_) => 0,
+    };
+    entries.filter_map(Result::ok).map(size).sum()
+}
