@@ -1,0 +1,8 @@
+//! Operations on a bucket itself.
+
+pub(crate) mod create;
+pub(crate) mod delete;
+pub(crate) mod head;
+pub(crate) mod location;
+pub(crate) mod probes;
+pub(crate) mod versioning;

@@ -1,0 +1,93 @@
+//! Making a version visible: the conditions of a write, the commit, and its one retry.
+
+use crate::app::App;
+use crate::meta::MetaError;
+use crate::meta::types::{Commit, CommitOutcome, VersionId, WriteCondition};
+use crate::s3::context::Context;
+use crate::s3::error::Error;
+use s3s::dto::ETagCondition;
+use time::OffsetDateTime;
+
+/// A version that is visible now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Committed {
+    /// Its id.
+    pub(crate) version: VersionId,
+    /// Its Last-Modified.
+    pub(crate) modified: OffsetDateTime,
+}
+
+/// The condition of a write.
+pub(crate) fn condition(
+    if_match: Option<&ETagCondition>,
+    if_none_match: Option<&ETagCondition>,
+) -> WriteCondition {
+    let text = |condition: &ETagCondition| match condition {
+        ETagCondition::Any => "*".to_owned(),
+        ETagCondition::ETag(etag) => etag.value().to_owned(),
+    };
+    WriteCondition { if_match: if_match.map(text), if_none_match: if_none_match.map(text) }
+}
+
+/// Commits. When the bucket is no longer the one that was decided by, it is read and decided
+/// anew, once.
+pub(crate) async fn commit(
+    app: &App,
+    context: &Context,
+    commit: Commit,
+) -> Result<CommitOutcome, Error> {
+    match app.meta.commit(commit.clone()).await {
+        Err(MetaError::BucketChanged | MetaError::NoSuchBucket) => {
+            let bucket = context.bucket(app, &commit.bucket.name).await?;
+            Ok(app.meta.commit(Commit { bucket, ..commit }).await?)
+        }
+        outcome => Ok(outcome?),
+    }
+}
+
+/// What an outcome means to the client.
+pub(crate) fn committed(outcome: CommitOutcome) -> Result<Committed, Error> {
+    match outcome {
+        CommitOutcome::Done { version, modified } => Ok(Committed { version, modified }),
+        CommitOutcome::PreconditionFailed => Err(Error::PreconditionFailed),
+        CommitOutcome::NoSuchKey => Err(Error::NoSuchKey),
+        CommitOutcome::Conflict => Err(Error::ConditionalConflict),
+        CommitOutcome::SourceGone => Err(Error::OperationAborted),
+    }
+}
+
+/// Refuses a write whose condition already fails, before its body is asked for. What holds now
+/// is tested again by the commit.
+pub(crate) async fn check_early(
+    app: &App,
+    bucket: &str,
+    key: &str,
+    condition: &WriteCondition,
+) -> Result<(), Error> {
+    if *condition == WriteCondition::default() {
+        return Ok(());
+    }
+    let found = app.meta.find(bucket, key, None).await?;
+    let content = found.version.and_then(|version| version.content);
+    let matches = |test: &str, etag: &str| test == "*" || test == etag;
+    match (&content, &condition.if_match, &condition.if_none_match) {
+        (None, Some(_), _) => Err(Error::NoSuchKey),
+        (Some(had), Some(test), _) if !matches(test, &had.etag) => Err(Error::PreconditionFailed),
+        (Some(had), _, Some(test)) if matches(test, &had.etag) => Err(Error::PreconditionFailed),
+        _ => Ok(()),
+    }
+}
+
+/// Whether an error proves that nothing was committed, so that the chunks may go at once.
+pub(crate) fn is_certain(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::PreconditionFailed
+            | Error::NoSuchKey
+            | Error::NoSuchBucket
+            | Error::NoSuchUpload
+            | Error::AccessDenied
+            | Error::ConditionalConflict
+            | Error::OperationAborted
+    )
+}

@@ -1,0 +1,155 @@
+//! The conditions of a read, in Amazon's order of precedence. Pure.
+//!
+//! An `If-Match` that holds silences `If-Unmodified-Since`; an `If-None-Match` that holds
+//! silences `If-Modified-Since`. Dates compare by the second, because that is all a client sees.
+
+use super::etag;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc2822;
+
+/// What an `If-Match` or `If-None-Match` names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum ETagTest {
+    /// `*`: whatever exists.
+    Any,
+    /// This ETag, without quotes.
+    Is(String),
+}
+
+impl ETagTest {
+    fn matches(&self, etag: &str) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Is(asked) => asked == etag,
+        }
+    }
+}
+
+/// The four conditions of a read or of a copy's source.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Conditions {
+    /// `If-Match`.
+    pub(crate) if_match: Option<ETagTest>,
+    /// `If-None-Match`.
+    pub(crate) if_none_match: Option<ETagTest>,
+    /// `If-Modified-Since`.
+    pub(crate) if_modified_since: Option<OffsetDateTime>,
+    /// `If-Unmodified-Since`.
+    pub(crate) if_unmodified_since: Option<OffsetDateTime>,
+}
+
+/// What the conditions say about a version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// Go on.
+    Holds,
+    /// The client has it already: 304 on a read, 412 on a copy.
+    NotModified,
+    /// 412.
+    Failed,
+}
+
+impl Conditions {
+    /// Tests a version that exists.
+    pub(crate) fn check(&self, etag: &str, modified: OffsetDateTime) -> Verdict {
+        let modified = by_second(modified);
+        let is_allowed = match &self.if_match {
+            Some(test) => test.matches(etag),
+            None => self.if_unmodified_since.is_none_or(|date| modified <= by_second(date)),
+        };
+        if !is_allowed {
+            return Verdict::Failed;
+        }
+        let is_news = match &self.if_none_match {
+            Some(test) => !test.matches(etag),
+            None => self.if_modified_since.is_none_or(|date| modified > by_second(date)),
+        };
+        if is_news { Verdict::Holds } else { Verdict::NotModified }
+    }
+}
+
+/// Whether a range is to be honoured: `If-Range` names the version's ETag or its date. What is
+/// neither is no match, so that the client gets the whole object and not a wrong piece.
+pub(crate) fn if_range_holds(header: &str, etag: &str, modified: OffsetDateTime) -> bool {
+    let header = header.trim();
+    if header.starts_with("W/") {
+        return false;
+    }
+    match OffsetDateTime::parse(header, &Rfc2822) {
+        Ok(date) => by_second(date) == by_second(modified),
+        Err(_) => etag::unquoted(header) == etag,
+    }
+}
+
+/// A time without its fraction of a second, as every answer shows it.
+pub(crate) fn by_second(time: OffsetDateTime) -> OffsetDateTime {
+    time.replace_nanosecond(0).unwrap_or(time)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use time::Duration;
+
+    const NOW: OffsetDateTime = time::macros::datetime!(2026-03-01 12:00:00.7 UTC);
+
+    fn is(etag: &str) -> Option<ETagTest> {
+        Some(ETagTest::Is(etag.to_owned()))
+    }
+
+    #[test]
+    fn every_combination_follows_amazons_table() {
+        let before = Some(NOW - Duration::minutes(1));
+        let after = Some(NOW + Duration::minutes(1));
+        let none = Conditions::default;
+        let table = [
+            (none(), Verdict::Holds),
+            (Conditions { if_match: is("a"), ..none() }, Verdict::Holds),
+            (Conditions { if_match: Some(ETagTest::Any), ..none() }, Verdict::Holds),
+            (Conditions { if_match: is("b"), ..none() }, Verdict::Failed),
+            (Conditions { if_none_match: is("a"), ..none() }, Verdict::NotModified),
+            (Conditions { if_none_match: Some(ETagTest::Any), ..none() }, Verdict::NotModified),
+            (Conditions { if_none_match: is("b"), ..none() }, Verdict::Holds),
+            (Conditions { if_modified_since: before, ..none() }, Verdict::Holds),
+            (Conditions { if_modified_since: after, ..none() }, Verdict::NotModified),
+            (Conditions { if_unmodified_since: before, ..none() }, Verdict::Failed),
+            (Conditions { if_unmodified_since: after, ..none() }, Verdict::Holds),
+            // A match silences the date beside it.
+            (
+                Conditions { if_match: is("a"), if_unmodified_since: before, ..none() },
+                Verdict::Holds,
+            ),
+            (
+                Conditions { if_none_match: is("b"), if_modified_since: after, ..none() },
+                Verdict::Holds,
+            ),
+            (
+                Conditions { if_none_match: is("a"), if_modified_since: before, ..none() },
+                Verdict::NotModified,
+            ),
+            // A failed match wins over a fresh copy.
+            (Conditions { if_match: is("b"), if_none_match: is("a"), ..none() }, Verdict::Failed),
+        ];
+        for (conditions, verdict) in table {
+            assert_eq!(conditions.check("a", NOW), verdict, "{conditions:?}");
+        }
+    }
+
+    #[test]
+    fn dates_compare_by_the_second() {
+        let shown = Some(by_second(NOW));
+        let since = Conditions { if_modified_since: shown, ..Conditions::default() };
+        assert_eq!(since.check("a", NOW), Verdict::NotModified);
+        let unmodified = Conditions { if_unmodified_since: shown, ..Conditions::default() };
+        assert_eq!(unmodified.check("a", NOW), Verdict::Holds);
+    }
+
+    #[test]
+    fn if_range_takes_an_etag_or_a_date() {
+        assert!(if_range_holds("\"a\"", "a", NOW));
+        assert!(if_range_holds("Sun, 01 Mar 2026 12:00:00 GMT", "a", NOW));
+        assert!(!if_range_holds("Sun, 01 Mar 2026 12:00:01 GMT", "a", NOW));
+        assert!(!if_range_holds("W/\"a\"", "a", NOW));
+        assert!(!if_range_holds("garbage", "a", NOW));
+    }
+}
