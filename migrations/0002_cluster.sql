@@ -1,5 +1,5 @@
--- The cluster's own rows: its id, users and their access keys, nodes, claims of background jobs;
--- the functions over leases and chunks; and the role that node processes connect as.
+-- The cluster's own rows: its id, users and their access keys, nodes; the functions over leases
+-- and chunks; and the role that node processes connect as.
 
 create table cluster (
     id uuid not null default gen_random_uuid(),
@@ -45,14 +45,6 @@ comment on column node.address is 'Null: embedded in the server''s process.';
 comment on column node.registration is
     'Grows with each registration. Whoever holds an older one is an older process or a copied drive, and is fenced.';
 comment on column node.state is 'What an operator or the node said. Silence is measured by watchers, not stored.';
-
-create table job (
-    name text primary key,
-    holder bigint not null,
-    claimed_until timestamptz not null
-);
-comment on table job is
-    'Who does a piece of background work now. A claim saves double work; every job is safe without it.';
 
 -- Registers a drive, or registers it again. Told to gateways, unlike heartbeats.
 create function node_register(drive uuid, address text, zone text, weight double precision)

@@ -178,3 +178,69 @@ fn random(alphabet: &[u8], count: usize) -> String {
 fn draw(rng: &mut impl Rng, alphabet: &[u8]) -> Option<char> {
     alphabet.choose(rng).map(|byte| char::from(*byte))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::meta::model::Model;
+
+    fn keys() -> (Arc<dyn Meta>, Keys) {
+        let meta: Arc<dyn Meta> = Arc::new(Model::new());
+        let dir = tempfile::tempdir().unwrap();
+        let master = MasterKey::load_or_create(&dir.path().join("key")).unwrap();
+        (meta.clone(), Keys::new(meta, master))
+    }
+
+    #[tokio::test]
+    async fn a_new_key_is_random_and_is_found() {
+        let (_, keys) = keys();
+        let key = keys.create("alt").await.unwrap();
+        assert_eq!((key.access_key.len(), key.secret.expose().len()), (20, 40));
+        assert!(key.access_key.starts_with("SX"));
+        let second = keys.create("alt").await.unwrap();
+        assert_eq!(second.user, key.user, "the same user");
+        assert_ne!(second.access_key, key.access_key);
+        assert_eq!(keys.look_up(&key.access_key).await.unwrap().as_deref(), Some(&key));
+        let identity = keys.identity(&key.access_key).await.unwrap().unwrap();
+        assert_eq!(identity.secret.expose(), key.secret.expose());
+        assert!(!format!("{key:?}").contains(key.secret.expose()));
+    }
+
+    #[tokio::test]
+    async fn a_deleted_key_is_gone_and_absence_is_not_remembered() {
+        let (meta, keys) = keys();
+        assert!(keys.look_up("SXNEW").await.unwrap().is_none());
+        keys.replace("root", "SXNEW", Secret::new("secret")).await.unwrap();
+        assert!(keys.look_up("SXNEW").await.unwrap().is_some());
+        assert!(keys.delete("SXNEW").await.unwrap());
+        assert!(keys.look_up("SXNEW").await.unwrap().is_none());
+        assert!(meta.keys().await.unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn what_another_process_deleted_is_refused_after_a_named_time() {
+        let (meta, keys) = keys();
+        let key = keys.create("alt").await.unwrap();
+        keys.look_up(&key.access_key).await.unwrap();
+        meta.delete_key(&key.access_key).await.unwrap();
+        assert!(keys.look_up(&key.access_key).await.unwrap().is_some(), "kept for a moment");
+        keys.kept.lock().unwrap().get_mut(&key.access_key).unwrap().0 -= KEPT_FOR;
+        assert!(keys.look_up(&key.access_key).await.unwrap().is_none());
+    }
+
+    #[tokio::test]
+    async fn a_given_root_key_replaces_the_stored_ones() {
+        let (_, keys) = keys();
+        let other = keys.create("alt").await.unwrap();
+        let stored = keys.create("root").await.unwrap();
+        assert!(keys.replace("root", "ADMIN", Secret::new("one")).await.unwrap());
+        assert!(keys.look_up(&stored.access_key).await.unwrap().is_none());
+        assert!(!keys.replace("root", "ADMIN", Secret::new("one")).await.unwrap(), "the same");
+        assert!(keys.replace("root", "ADMIN", Secret::new("two")).await.unwrap());
+        let root = keys.look_up("ADMIN").await.unwrap().unwrap();
+        assert_eq!(root.secret.expose(), "two");
+        let taken = keys.replace("root", &other.access_key, Secret::new("x")).await;
+        assert!(taken.is_err(), "another user's key is never taken over");
+        assert_eq!(keys.list().await.unwrap().len(), 2);
+    }
+}

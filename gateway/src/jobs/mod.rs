@@ -9,6 +9,8 @@ mod expire_uploads;
 mod pace;
 mod runner;
 mod sweep;
+#[cfg(test)]
+mod tests;
 
 pub use collect::Collect;
 pub use end_leases::EndLeases;

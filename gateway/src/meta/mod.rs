@@ -1,6 +1,8 @@
 //! An object's rows behind one interface: PostgreSQL, and an in-memory model that is the
 //! executable specification. The only place with SQL; it knows no bytes of objects.
 
+#[cfg(test)]
+mod cluster_tests;
 pub mod migrate;
 pub mod model;
 pub mod pg;

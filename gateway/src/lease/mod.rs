@@ -4,6 +4,9 @@
 //! that no collector deletes under it, and compares the two clocks. Once the lease was ended by
 //! somebody else, a new one is taken; what was written under the old one fails at its commit.
 
+#[cfg(test)]
+mod tests;
+
 use crate::data::CurrentLease;
 use crate::meta::{Meta, MetaError, Result};
 use sixfold_proto::name::LeaseId;

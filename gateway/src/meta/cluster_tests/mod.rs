@@ -1,0 +1,223 @@
+//! Leases, chunks, users and nodes: what they promise, on PostgreSQL and on the model; and the
+//! races that only PostgreSQL can show, with two connections.
+
+use super::migrate::migrate;
+use super::model::Model;
+use super::pg::Pg;
+use super::types::{
+    BodyId, BodySource, Bucket, ChunkSet, Commit, CommitOutcome, Content, Extent, NewBody,
+    NodeState, UserId, WriteCondition,
+};
+use super::{Meta, MetaError};
+use crate::erasure::Scheme;
+use crate::postgres::testing;
+use sixfold_proto::name::{ChunkIndex, ChunkName, CopyNumber, ExtentId, LeaseId, NodeNumber};
+use sqlx::{Connection, PgConnection};
+use std::sync::Arc;
+use std::time::Duration;
+use uuid::Uuid;
+
+mod races;
+
+const NOW: Duration = Duration::ZERO;
+const HOUR: Duration = Duration::from_secs(3600);
+
+async fn pg() -> (Pg, String) {
+    let url = testing::database().await;
+    let pg = Pg::open(&url, 4).unwrap();
+    migrate(pg.pool()).await.unwrap();
+    (pg, url)
+}
+
+/// Runs a case on both.
+macro_rules! on_both {
+    ($($case:ident),* $(,)?) => {
+        mod model {
+            $(#[tokio::test]
+            async fn $case() {
+                super::$case(&super::Model::new()).await;
+            })*
+        }
+        mod postgres {
+            $(#[tokio::test]
+            async fn $case() {
+                super::$case(&super::pg().await.0).await;
+            })*
+        }
+    };
+}
+
+on_both!(
+    users_own_keys,
+    nodes_keep_their_numbers,
+    a_lease_ends_once,
+    silent_leases_are_ended,
+    missing_chunks_are_queued_by_risk,
+    freed_bodies_wait_for_reads,
+    only_unwanted_copies_of_ended_writers_are_condemned,
+);
+
+fn content(size: u64) -> Content {
+    Content {
+        size,
+        etag: "d41d8cd98f00b204e9800998ecf8427e".to_owned(),
+        storage_class: "STANDARD".to_owned(),
+        headers: super::types::Headers::default(),
+        checksum: None,
+        parts: Vec::new(),
+    }
+}
+
+fn extent(lease: LeaseId, scheme: Scheme) -> Extent {
+    Extent {
+        id: ExtentId::new(lease, rand::random()),
+        start: 0,
+        size: 10,
+        scheme,
+        placement: [1, 2, 3, 4, 5, 6].map(NodeNumber),
+        missing: ChunkSet(0),
+    }
+}
+
+async fn bucket(meta: &dyn Meta) -> Arc<Bucket> {
+    Arc::new(meta.create_bucket("bucket", UserId(Uuid::new_v4())).await.unwrap())
+}
+
+fn commit_of(lease: LeaseId, bucket: &Arc<Bucket>, key: &str, extent: Extent) -> Commit {
+    Commit {
+        lease,
+        bucket: bucket.clone(),
+        key: key.to_owned(),
+        content: content(10),
+        body: BodySource::New(NewBody { id: BodyId(Uuid::new_v4()), extents: vec![extent] }),
+        condition: WriteCondition::default(),
+    }
+}
+
+/// Commits an object of one extent.
+async fn put(meta: &dyn Meta, lease: LeaseId, bucket: &Arc<Bucket>, key: &str) -> Extent {
+    let extent = extent(lease, Scheme::FourTwo);
+    let outcome = meta.commit(commit_of(lease, bucket, key, extent.clone())).await.unwrap();
+    assert!(matches!(outcome, CommitOutcome::Done { .. }), "{outcome:?}");
+    extent
+}
+
+fn chunk(extent: &Extent, index: u8) -> ChunkName {
+    ChunkName { extent: extent.id, index: ChunkIndex::new(index).unwrap() }
+}
+
+async fn users_own_keys(meta: &dyn Meta) {
+    let alt = meta.create_user("alt").await.unwrap();
+    assert!(matches!(meta.create_user("alt").await, Err(MetaError::Exists(_))));
+    assert_eq!(meta.user("alt").await.unwrap(), Some(alt.clone()));
+    assert_eq!(meta.user("nobody").await.unwrap(), None);
+    let aaa = meta.create_user("aaa").await.unwrap();
+    meta.create_key(alt.id, "SX1", b"one").await.unwrap();
+    meta.create_key(aaa.id, "SX2", b"two").await.unwrap();
+    assert!(matches!(meta.create_key(aaa.id, "SX1", b"x").await, Err(MetaError::Exists(_))));
+    let key = meta.key("SX1").await.unwrap().unwrap();
+    assert_eq!((key.user, key.sealed_secret), (alt, b"one".to_vec()));
+    let order: Vec<_> = meta.keys().await.unwrap().into_iter().map(|key| key.access_key).collect();
+    assert_eq!(order, ["SX2", "SX1"], "by user name");
+    assert!(meta.delete_key("SX1").await.unwrap());
+    assert!(!meta.delete_key("SX1").await.unwrap());
+    assert!(meta.key("SX1").await.unwrap().is_none());
+}
+
+async fn nodes_keep_their_numbers(meta: &dyn Meta) {
+    let (one, two) = (Uuid::new_v4(), Uuid::new_v4());
+    let first = meta.register_node(one, Some("10.0.0.1:9100"), "a", 1.0).await.unwrap();
+    let second = meta.register_node(two, None, "b", 2.0).await.unwrap();
+    assert_eq!((first.number, second.number), (NodeNumber(1), NodeNumber(2)));
+    let again = meta.register_node(one, Some("10.0.0.9:9100"), "c", 1.5).await.unwrap();
+    assert_eq!((again.number, again.zone.as_str(), again.weight), (first.number, "c", 1.5));
+    assert!(again.registration > first.registration);
+
+    let beat = |registration, state| meta.heartbeat(first.number, registration, state, 100, 50);
+    assert!(!beat(first.registration, NodeState::Active).await.unwrap(), "the older is fenced");
+    assert!(beat(again.registration, NodeState::Full).await.unwrap());
+    assert!(beat(again.registration, NodeState::Removed).await.is_err());
+    assert!(!meta.heartbeat(NodeNumber(9), 1, NodeState::Active, 0, 0).await.unwrap());
+    let rows = meta.nodes().await.unwrap();
+    assert_eq!(
+        rows.iter().map(|row| row.state).collect::<Vec<_>>(),
+        [NodeState::Full, NodeState::Active]
+    );
+    assert!(rows[0].silent_for < 60.0);
+    assert_eq!(meta.cluster_id().await.unwrap(), meta.cluster_id().await.unwrap());
+}
+
+async fn a_lease_ends_once(meta: &dyn Meta) {
+    let bucket = bucket(meta).await;
+    let lease = meta.begin_lease("test").await.unwrap();
+    meta.renew_lease(lease, Some(HOUR)).await.unwrap();
+    put(meta, lease, &bucket, "before").await;
+    meta.end_lease(lease).await.unwrap();
+    meta.end_lease(lease).await.unwrap();
+    assert!(matches!(meta.renew_lease(lease, None).await, Err(MetaError::LeaseEnded)));
+    let late = commit_of(lease, &bucket, "after", extent(lease, Scheme::FourTwo));
+    assert!(matches!(meta.commit(late).await, Err(MetaError::LeaseEnded)));
+    assert!(meta.find("bucket", "after", None).await.unwrap().version.is_none());
+}
+
+async fn silent_leases_are_ended(meta: &dyn Meta) {
+    let silent = meta.begin_lease("silent").await.unwrap();
+    tokio::time::sleep(Duration::from_millis(60)).await;
+    let live = meta.begin_lease("live").await.unwrap();
+    let limit = Duration::from_millis(50);
+    assert_eq!(meta.end_expired_leases(limit, 10).await.unwrap(), [silent]);
+    meta.renew_lease(live, None).await.unwrap();
+}
+
+async fn missing_chunks_are_queued_by_risk(meta: &dyn Meta) {
+    let (bucket, lease) = (bucket(meta).await, meta.begin_lease("test").await.unwrap());
+    let spare = put(meta, lease, &bucket, "one to spare").await;
+    let at_risk = put(meta, lease, &bucket, "none to spare").await;
+    put(meta, lease, &bucket, "whole").await;
+    meta.mark_missing(spare.id, ChunkSet(0b00_0001)).await.unwrap();
+    meta.mark_missing(at_risk.id, ChunkSet(0b00_0010)).await.unwrap();
+    meta.mark_missing(at_risk.id, ChunkSet(0b10_0010)).await.unwrap();
+    meta.mark_missing(ExtentId(7), ChunkSet(1)).await.unwrap();
+    let queue = meta.degraded_extents(10).await.unwrap();
+    let queue: Vec<_> = queue.iter().map(|extent| (extent.id, extent.missing.0)).collect();
+    assert_eq!(queue, [(at_risk.id, 0b10_0010), (spare.id, 0b00_0001)]);
+    assert_eq!(meta.degraded_extents(1).await.unwrap().len(), 1);
+}
+
+async fn freed_bodies_wait_for_reads(meta: &dyn Meta) {
+    let (bucket, lease) = (bucket(meta).await, meta.begin_lease("test").await.unwrap());
+    let old = put(meta, lease, &bucket, "key").await;
+    put(meta, lease, &bucket, "key").await;
+    assert!(meta.freed_bodies(NOW, 10).await.unwrap().is_empty(), "not renewed since");
+    meta.renew_lease(lease, Some(HOUR)).await.unwrap();
+    assert!(meta.freed_bodies(NOW, 10).await.unwrap().is_empty(), "an old read runs");
+    meta.renew_lease(lease, None).await.unwrap();
+    assert!(meta.freed_bodies(HOUR, 10).await.unwrap().is_empty(), "too young");
+    let freed = meta.freed_bodies(NOW, 10).await.unwrap();
+    assert_eq!(freed.len(), 1);
+    assert_eq!(freed[0].extents, [old]);
+    meta.forget_bodies(&[freed[0].id]).await.unwrap();
+    assert!(meta.freed_bodies(NOW, 10).await.unwrap().is_empty());
+    assert!(meta.extents(freed[0].id, 0).await.unwrap().is_empty());
+    let live = meta.find("bucket", "key", None).await.unwrap();
+    meta.forget_bodies(&[live.version.unwrap().body.unwrap()]).await.unwrap();
+    assert_eq!(meta.find("bucket", "key", None).await.unwrap().extents.len(), 1, "in use");
+}
+
+async fn only_unwanted_copies_of_ended_writers_are_condemned(meta: &dyn Meta) {
+    let (bucket, lease) = (bucket(meta).await, meta.begin_lease("test").await.unwrap());
+    let kept = put(meta, lease, &bucket, "key").await;
+    let aborted = extent(lease, Scheme::FourTwo);
+    let copies = [
+        (chunk(&kept, 0), lease, CopyNumber(1)),
+        (chunk(&kept, 1), lease, CopyNumber(2)),
+        (chunk(&aborted, 0), lease, CopyNumber(3)),
+    ];
+    let on_first = NodeNumber(1);
+    assert_eq!(meta.condemned(on_first, &copies).await.unwrap(), [], "the writer lives");
+    meta.end_lease(lease).await.unwrap();
+    let condemned = meta.condemned(on_first, &copies).await.unwrap();
+    // Chunk 1 of the kept extent is placed on node 2: here it is a copy moved away.
+    assert_eq!(condemned, [(chunk(&kept, 1), CopyNumber(2)), (chunk(&aborted, 0), CopyNumber(3)),]);
+    assert_eq!(meta.condemned(on_first, &[]).await.unwrap(), []);
+}

@@ -1,0 +1,174 @@
+//! Two connections to PostgreSQL that meet, and what the role of a node may do.
+
+use super::*;
+use sqlx::postgres::PgListener;
+
+/// Long enough for a call that does not wait to be over.
+const A_WHILE: Duration = Duration::from_millis(300);
+
+async fn connect(url: &str) -> PgConnection {
+    PgConnection::connect(url).await.unwrap()
+}
+
+/// Inside a transaction: locks the lease and makes an extent reachable, as a commit does.
+async fn commit_by_hand(connection: &mut PgConnection, lease: LeaseId, extent: &Extent) {
+    sqlx::query("select lock_lease_v1($1)")
+        .bind(lease.0.cast_signed())
+        .execute(&mut *connection)
+        .await
+        .unwrap();
+    let body = Uuid::new_v4();
+    sqlx::query("insert into body (id, refs) values ($1, 1)")
+        .bind(body)
+        .execute(&mut *connection)
+        .await
+        .unwrap();
+    sqlx::query("select insert_extents_v1($1, array[$1], array[$2], '{0}', '{10}', '{1}', '{0}', '{1,2,3,4,5,6}')")
+        .bind(body)
+        .bind(extent.id.to_uuid())
+        .execute(&mut *connection)
+        .await
+        .unwrap();
+}
+
+/// A lease that ends waits for a commit under it; until then nothing of it is condemned, and
+/// afterwards what the commit made reachable is not.
+async fn lease_end_against_commit(is_committed: bool) {
+    let (pg, url) = pg().await;
+    let lease = pg.begin_lease("test").await.unwrap();
+    let extent = extent(lease, Scheme::FourTwo);
+    let copy = [(chunk(&extent, 0), lease, CopyNumber(1))];
+    let mut connection = connect(&url).await;
+    let mut transaction = connection.begin().await.unwrap();
+    commit_by_hand(&mut transaction, lease, &extent).await;
+
+    let ending = tokio::spawn({
+        let pg = pg.clone();
+        async move { pg.end_lease(lease).await }
+    });
+    tokio::time::sleep(A_WHILE).await;
+    assert!(!ending.is_finished(), "the lease ended under a commit");
+    assert_eq!(pg.condemned(NodeNumber(1), &copy).await.unwrap(), [], "still in doubt");
+    assert_eq!(pg.end_expired_leases(NOW, 10).await.unwrap(), [], "busy leases are passed over");
+
+    if is_committed {
+        transaction.commit().await.unwrap();
+    } else {
+        transaction.rollback().await.unwrap();
+    }
+    ending.await.unwrap().unwrap();
+    let condemned = pg.condemned(NodeNumber(1), &copy).await.unwrap();
+    assert_eq!(condemned.is_empty(), is_committed);
+}
+
+#[tokio::test]
+async fn a_lease_ends_after_the_commit_that_saw_it() {
+    lease_end_against_commit(true).await;
+}
+
+#[tokio::test]
+async fn what_a_commit_gave_up_is_condemned_once_its_lease_has_ended() {
+    lease_end_against_commit(false).await;
+}
+
+/// A copy takes its reference while the source is deleted: the body lives on.
+#[tokio::test]
+async fn a_body_shared_while_it_is_deleted_is_not_collected() {
+    let (pg, url) = pg().await;
+    let (bucket, lease) = (bucket(&pg).await, pg.begin_lease("test").await.unwrap());
+    put(&pg, lease, &bucket, "source").await;
+    let found = pg.find("bucket", "source", None).await.unwrap();
+    let body = found.version.unwrap().body.unwrap();
+
+    let mut connection = connect(&url).await;
+    let mut copying = connection.begin().await.unwrap();
+    let is_shared: bool = sqlx::query_scalar("select share_body_v1($1, $2, 'copy')")
+        .bind(body.0)
+        .bind(bucket.id.0)
+        .fetch_one(&mut *copying)
+        .await
+        .unwrap();
+    assert!(is_shared);
+    let deleting = tokio::spawn({
+        let (pg, bucket) = (pg.clone(), bucket.clone());
+        async move { pg.delete(&bucket, "source", None, None).await }
+    });
+    tokio::time::sleep(A_WHILE).await;
+    copying.commit().await.unwrap();
+    deleting.await.unwrap().unwrap();
+    pg.renew_lease(lease, None).await.unwrap();
+    assert!(pg.freed_bodies(NOW, 10).await.unwrap().is_empty());
+}
+
+/// The other order: freed first, then nobody can share it any more.
+#[tokio::test]
+async fn a_freed_body_cannot_be_shared() {
+    let (pg, _) = pg().await;
+    let (bucket, lease) = (bucket(&pg).await, pg.begin_lease("test").await.unwrap());
+    put(&pg, lease, &bucket, "source").await;
+    let found = pg.find("bucket", "source", None).await.unwrap();
+    let body = found.version.unwrap().body.unwrap();
+    pg.delete(&bucket, "source", None, None).await.unwrap();
+    let mut copy = commit_of(lease, &bucket, "copy", extent(lease, Scheme::FourTwo));
+    copy.body = BodySource::Shared(body);
+    assert_eq!(pg.commit(copy).await.unwrap(), CommitOutcome::SourceGone);
+}
+
+#[tokio::test]
+async fn registrations_are_told_and_heartbeats_are_not() {
+    let (pg, url) = pg().await;
+    let mut listener = PgListener::connect(&url).await.unwrap();
+    listener.listen("sixfold_registry").await.unwrap();
+    let node = pg.register_node(Uuid::new_v4(), None, "a", 1.0).await.unwrap();
+    assert_eq!(listener.recv().await.unwrap().payload(), "1");
+    pg.heartbeat(node.number, node.registration, NodeState::Active, 1, 1).await.unwrap();
+    assert!(tokio::time::timeout(A_WHILE, listener.recv()).await.is_err());
+}
+
+/// Registrations at the same time get different numbers, without gaps.
+#[tokio::test]
+async fn registrations_that_meet_get_numbers_of_their_own() {
+    let (pg, _) = pg().await;
+    let all = (0..8).map(|_| pg.register_node(Uuid::new_v4(), None, "a", 1.0));
+    let mut numbers: Vec<_> =
+        futures::future::join_all(all).await.into_iter().map(|n| n.unwrap().number.0).collect();
+    numbers.sort_unstable();
+    assert_eq!(numbers, [1, 2, 3, 4, 5, 6, 7, 8]);
+}
+
+async fn as_node(connection: &mut PgConnection, statement: &'static str) -> Result<(), String> {
+    let done = sqlx::raw_sql(statement).execute(connection).await;
+    done.map(|_| ()).map_err(|error| error.to_string())
+}
+
+#[tokio::test]
+async fn the_role_of_a_node_may_call_its_functions_and_nothing_else() {
+    let (pg, url) = pg().await;
+    let lease = pg.begin_lease("gone").await.unwrap();
+    pg.end_lease(lease).await.unwrap();
+    let mut node = connect(&url).await;
+    as_node(&mut node, "set role sixfold_node").await.unwrap();
+    let register = "select * from node_register(gen_random_uuid(), '10.0.0.1:9100', 'a', 1)";
+    as_node(&mut node, register).await.unwrap();
+    as_node(&mut node, "select node_heartbeat(1::smallint, 1, 'active', 10, 5)").await.unwrap();
+    let sweep =
+        "select * from node_condemned(1::smallint, $1, array[gen_random_uuid()], '{0}', '{7}')";
+    for (registration, count) in [(1_i64, 1), (2, 0)] {
+        let rows = sqlx::query(sweep).bind(registration).fetch_all(&mut node).await.unwrap();
+        assert_eq!(rows.len(), count, "registration {registration}");
+    }
+    for refused in [
+        "select * from node",
+        "select * from access_key",
+        "select * from object",
+        "update node set state = 'active'",
+        "delete from lease",
+        "select * from condemned_v1(1::smallint, '{}', '{}', '{}')",
+        "create table t (x int)",
+    ] {
+        let error = as_node(&mut node, refused).await.unwrap_err();
+        assert!(error.contains("permission denied"), "{refused}: {error}");
+    }
+    let removed = as_node(&mut node, "select node_heartbeat(1::smallint, 1, 'removed', 1, 1)");
+    assert!(removed.await.unwrap_err().contains("can't say"));
+}
