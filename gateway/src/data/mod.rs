@@ -1,23 +1,41 @@
 //! An object's bytes: a body on one side, chunks on nodes on the other. Knows no SQL.
 
+mod copies;
 mod digests;
 mod errors;
+mod gather;
+mod hashing;
+mod hedges;
+mod lanes;
 mod limits;
+mod memory;
+mod missing;
 mod read;
+mod running;
+mod spread;
+mod stripes;
+mod task;
+#[cfg(test)]
+mod tests;
 mod write;
 
+pub use copies::Copies;
 pub use digests::{Digests, Finished};
 pub use errors::{ReadError, WriteError};
 pub use limits::DataLimits;
 pub use read::BodyStream;
-pub use write::{Copies, Written};
+pub use write::Written;
 
-use crate::erasure::Scheme;
+use crate::erasure::{Codec, Scheme};
 use crate::meta::Meta;
 use crate::meta::types::{BodyId, Extent};
 use crate::nodes::Directory;
 use bytes::Bytes;
 use futures::Stream;
+use hedges::Hedges;
+use memory::Memory;
+use missing::Missing;
+use running::RunningReads;
 use sixfold_proto::name::LeaseId;
 use std::ops::Range;
 use std::sync::Arc;
@@ -39,6 +57,11 @@ struct Shared {
     meta: Arc<dyn Meta>,
     lease: Arc<dyn CurrentLease>,
     limits: DataLimits,
+    codec: Arc<Codec>,
+    memory: Memory,
+    hedges: Hedges,
+    running: Arc<RunningReads>,
+    missing: Missing,
 }
 
 impl Data {
@@ -49,7 +72,17 @@ impl Data {
         lease: Arc<dyn CurrentLease>,
         limits: DataLimits,
     ) -> Self {
-        Self(Arc::new(Shared { directory, meta, lease, limits }))
+        Self(Arc::new(Shared {
+            missing: Missing::start(Arc::clone(&meta)),
+            memory: Memory::new(limits.stripes_in_process),
+            hedges: Hedges::new(limits.hedge_percent),
+            codec: Arc::default(),
+            running: Arc::default(),
+            directory,
+            meta,
+            lease,
+            limits,
+        }))
     }
 
     /// Stores all bytes of `source` as a new body that nothing refers to yet, in durable chunks
@@ -81,6 +114,11 @@ impl Data {
 
     /// For how long the oldest running read has been running.
     pub fn oldest_read(&self) -> Option<Duration> {
-        None
+        self.0.running.oldest()
+    }
+
+    /// How many stripes are in memory now, of all bodies on their way.
+    pub fn stripes_in_memory(&self) -> usize {
+        self.0.memory.in_use()
     }
 }

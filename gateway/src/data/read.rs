@@ -1,18 +1,36 @@
-//! The walk of a GET: extents, gather, bytes.
+//! The walk of a GET: extents, stripes, bytes.
+//!
+//! A body of one stripe is read by the caller itself. For a longer one a task reads ahead, a
+//! fixed number of stripes, and waits when the client does.
 
+use super::gather::Gather;
+use super::memory::Room;
+use super::running::RunningRead;
+use super::task::Task;
 use super::{ReadError, Shared};
 use crate::meta::types::{BodyId, Extent};
 use bytes::Bytes;
 use futures::Stream;
+use std::collections::VecDeque;
 use std::ops::Range;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
 use tokio::sync::mpsc;
+
+/// The wanted bytes of one stripe, and their room.
+struct Batch {
+    bytes: VecDeque<Bytes>,
+    room: Option<Room>,
+}
 
 /// The bytes of a body or of a range of it, in order. It ends early only with an error.
 pub struct BodyStream {
     remaining: u64,
-    items: mpsc::Receiver<Result<Bytes, ReadError>>,
+    batch: Batch,
+    /// The stripes after the first, and the task that reads them.
+    ahead: Option<(mpsc::Receiver<Result<Batch, ReadError>>, Task<()>)>,
 }
 
 impl BodyStream {
@@ -20,21 +38,144 @@ impl BodyStream {
     pub fn remaining(&self) -> u64 {
         self.remaining
     }
+
+    fn finish(&mut self, error: Option<ReadError>) -> Poll<Option<Result<Bytes, ReadError>>> {
+        self.ahead = None;
+        self.batch = Batch { bytes: VecDeque::new(), room: None };
+        self.remaining = 0;
+        Poll::Ready(error.map(Err))
+    }
 }
 
 impl Stream for BodyStream {
     type Item = Result<Bytes, ReadError>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.items.poll_recv(cx)
+        loop {
+            if let Some(bytes) = self.batch.bytes.pop_front() {
+                self.remaining = self.remaining.saturating_sub(bytes.len() as u64);
+                return Poll::Ready(Some(Ok(bytes)));
+            }
+            if self.remaining == 0 {
+                return self.finish(None);
+            }
+            let Some((batches, _)) = &mut self.ahead else {
+                return self.finish(Some(ReadError::Cut));
+            };
+            match ready!(batches.poll_recv(cx)) {
+                Some(Ok(batch)) => self.batch = batch,
+                Some(Err(error)) => return self.finish(Some(error)),
+                // The task ends without a word only when the read took too long.
+                None => return self.finish(Some(ReadError::Cut)),
+            }
+        }
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (usize::from(self.remaining > 0), None)
     }
 }
 
 pub(super) async fn read(
-    _shared: &Shared,
-    _body: BodyId,
-    _extents: Vec<Extent>,
-    _range: Range<u64>,
+    shared: &Arc<Shared>,
+    body: BodyId,
+    extents: Vec<Extent>,
+    range: Range<u64>,
 ) -> Result<BodyStream, ReadError> {
-    Err(ReadError::TooFewChunks("no nodes are known".to_owned()))
+    let remaining = range.end.saturating_sub(range.start);
+    if remaining == 0 {
+        return Ok(BodyStream {
+            remaining,
+            batch: Batch { bytes: VecDeque::new(), room: None },
+            ahead: None,
+        });
+    }
+    let running = shared.running.begin();
+    let mut walk =
+        Walk { shared: Arc::clone(shared), body, extents: extents.into(), range, gather: None };
+    let room = shared.memory.room(shared.limits.stripe_wait).await;
+    let room = room.map_err(|full| ReadError::SlowDown { waited_ms: full.waited_ms })?;
+    let batch = walk.next(room).await?;
+    let first_size = batch.bytes.iter().map(|bytes| bytes.len() as u64).sum::<u64>();
+    let ahead = (first_size < remaining).then(|| {
+        let (sender, batches) = mpsc::channel(shared.limits.stripes_read_ahead);
+        (batches, Task::spawn(read_ahead(walk, sender, running)))
+    });
+    Ok(BodyStream { remaining, batch, ahead })
+}
+
+/// Reads the stripes after the first until the end, an error, or the longest time a read may
+/// take.
+async fn read_ahead(
+    mut walk: Walk,
+    sender: mpsc::Sender<Result<Batch, ReadError>>,
+    running: RunningRead,
+) {
+    let cut = Instant::now() + walk.shared.limits.read_cut;
+    let reading = async {
+        while !walk.range.is_empty() {
+            // Room for the client's place in the queue first: what is read is soon passed on.
+            let Ok(place) = sender.reserve().await else { return };
+            let room = walk.shared.memory.room(walk.shared.limits.read_cut).await;
+            let Ok(room) = room else { return };
+            let batch = walk.next(room).await;
+            let has_failed = batch.is_err();
+            place.send(batch);
+            if has_failed {
+                return;
+            }
+        }
+    };
+    // Over the time the channel just closes; the client's end knows what that means.
+    let _ = tokio::time::timeout_at(cut.into(), reading).await;
+    drop(running);
+}
+
+/// Where a read stands.
+struct Walk {
+    shared: Arc<Shared>,
+    body: BodyId,
+    /// The extents known and not yet begun.
+    extents: VecDeque<Extent>,
+    /// The bytes of the body that are still to come.
+    range: Range<u64>,
+    /// The extent under way and its stripes to come.
+    gather: Option<(Gather, Range<u32>)>,
+}
+
+impl Walk {
+    /// The next stripe; only while there are bytes to come.
+    async fn next(&mut self, room: Room) -> Result<Batch, ReadError> {
+        loop {
+            let Some((gather, stripes)) = &mut self.gather else {
+                self.begin_extent().await?;
+                continue;
+            };
+            let Some(number) = stripes.next() else {
+                self.gather = None;
+                continue;
+            };
+            let bytes = VecDeque::from(gather.bytes(number).await?);
+            self.range.start += bytes.iter().map(|bytes| bytes.len() as u64).sum::<u64>();
+            return Ok(Batch { bytes, room: Some(room) });
+        }
+    }
+
+    async fn begin_extent(&mut self) -> Result<(), ReadError> {
+        let start = self.range.start;
+        while self.extents.front().is_some_and(|extent| extent.start + extent.size <= start) {
+            self.extents.pop_front();
+        }
+        if self.extents.is_empty() {
+            self.extents = self.shared.meta.extents(self.body, start).await?.into();
+        }
+        let holds = |extent: &Extent| extent.start <= start && start < extent.start + extent.size;
+        let extent = self.extents.pop_front().filter(holds).ok_or(ReadError::Gone)?;
+        let end = (self.range.end - extent.start).min(extent.size);
+        let range = start - extent.start..end;
+        let gather = Gather::new(&self.shared, Some(self.body), extent, range);
+        let stripes = gather.stripes();
+        self.gather = Some((gather, stripes));
+        Ok(())
+    }
 }

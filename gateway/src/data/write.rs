@@ -1,11 +1,25 @@
 //! The walk of a PUT: source, stripes, codec, spread.
+//!
+//! While one stripe arrives, the one before is encoded, those before it are on their way to the
+//! nodes, and the checksums of the whole follow one stripe behind. When an extent is full, its
+//! chunks are made durable while the next extent begins. A body of one stripe takes a short
+//! way: it is encoded where it is and put to six nodes at once.
 
+use super::copies::{Copies, Ledger, Unfinished};
+use super::hashing::Hashing;
+use super::lanes::{Encoded, Target};
+use super::spread::{Spread, SpreadError, encode, new_target, spread_single};
+use super::stripes::{Piece, Stripes};
+use super::task::{Task, background, compute};
 use super::{Digests, Finished, Shared, WriteError};
-use crate::erasure::Scheme;
-use crate::meta::types::NewBody;
+use crate::erasure::{Scheme, max_stripes};
+use crate::meta::types::{BodyId, Extent, NewBody};
 use bytes::Bytes;
 use futures::Stream;
-use sixfold_proto::name::{ChunkName, CopyNumber, LeaseId, NodeNumber};
+use sixfold_proto::name::LeaseId;
+use std::pin::pin;
+use std::sync::Arc;
+use uuid::Uuid;
 
 /// A body whose chunks are durable and that waits for its commit.
 #[derive(Debug)]
@@ -23,27 +37,167 @@ pub struct Written {
     pub copies: Copies,
 }
 
-/// The chunk copies of a written body.
-#[derive(Debug, Default)]
-pub struct Copies {
-    _copies: Vec<(NodeNumber, ChunkName, CopyNumber)>,
-}
-
-impl Copies {
-    /// Deletes the copies in the background, as far as the nodes answer. Only for a body whose
-    /// commit certainly failed: never after an outcome that is not known.
-    pub fn discard(self) {}
+impl<E> From<SpreadError> for WriteError<E> {
+    fn from(error: SpreadError) -> Self {
+        match error {
+            SpreadError::Full => Self::Full,
+            SpreadError::TooFewNodes(why) => Self::TooFewNodes(why),
+            SpreadError::SlowDown { waited_ms } => Self::SlowDown { waited_ms },
+        }
+    }
 }
 
 pub(super) async fn write<S, E>(
-    _shared: &Shared,
-    _scheme: Scheme,
-    _source: S,
-    _digests: &Digests,
+    shared: &Arc<Shared>,
+    scheme: Scheme,
+    source: S,
+    digests: &Digests,
 ) -> Result<Written, WriteError<E>>
 where
     S: Stream<Item = Result<Bytes, E>> + Send,
     E: Send,
 {
-    Err(WriteError::TooFewNodes("no nodes are known".to_owned()))
+    let source = pin!(source);
+    let (unfinished, ledger) = Unfinished::new(&shared.directory);
+    let lease = shared.lease.current();
+    let mut stripes = Stripes::new(shared, scheme, source);
+    let mut hashing = Hashing::new(digests);
+    let mut writer = Writer::new(shared, scheme, lease, ledger);
+    while let Some(piece) = stripes.next().await? {
+        hashing.update(piece.bytes.clone()).await;
+        writer.push(piece).await?;
+    }
+    let size = writer.size;
+    let extents = writer.finish().await?;
+    let body = (size > 0).then(|| NewBody { id: BodyId(Uuid::new_v4()), extents });
+    let digests = hashing.finish().await;
+    Ok(Written { body, size, digests, lease, copies: unfinished.keep() })
+}
+
+/// A body in the making.
+struct Writer {
+    shared: Arc<Shared>,
+    scheme: Scheme,
+    lease: LeaseId,
+    ledger: Ledger,
+    /// Bytes taken so far.
+    size: u64,
+    done: Vec<Extent>,
+    /// The extent whose stripes are arriving.
+    open: Option<Open>,
+    /// The extent before it, on its way to be durable.
+    finishing: Option<Task<Result<Extent, SpreadError>>>,
+}
+
+/// An extent whose stripes are arriving.
+struct Open {
+    target: Target,
+    spread: Spread,
+    stripe_count: u32,
+    /// The last stripe and its size, being encoded.
+    encoding: Option<(Task<Encoded>, u64)>,
+}
+
+impl Writer {
+    fn new(shared: &Arc<Shared>, scheme: Scheme, lease: LeaseId, ledger: Ledger) -> Self {
+        let shared = Arc::clone(shared);
+        Self {
+            shared,
+            scheme,
+            lease,
+            ledger,
+            size: 0,
+            done: Vec::new(),
+            open: None,
+            finishing: None,
+        }
+    }
+
+    async fn push(&mut self, piece: Piece) -> Result<(), SpreadError> {
+        let start = self.size;
+        self.size += piece.bytes.len() as u64;
+        if piece.is_last && self.open.is_none() {
+            return self.push_single(piece, start).await;
+        }
+        let mut open = match self.open.take() {
+            Some(open) => open,
+            None => self.begin_extent(start)?,
+        };
+        open.push(piece).await?;
+        let most = max_stripes(self.scheme).min(self.shared.limits.stripes_per_extent);
+        if open.stripe_count < most {
+            self.open = Some(open);
+            return Ok(());
+        }
+        self.finish_last().await?;
+        self.finishing = Some(Task::spawn(open.finish()));
+        Ok(())
+    }
+
+    async fn finish(mut self) -> Result<Vec<Extent>, SpreadError> {
+        self.finish_last().await?;
+        if let Some(open) = self.open.take() {
+            self.done.push(open.finish().await?);
+        }
+        Ok(self.done)
+    }
+
+    fn begin_extent(&self, start: u64) -> Result<Open, SpreadError> {
+        let target = new_target(&self.shared, self.lease, &self.ledger, self.scheme)?;
+        let spread = Spread::new(target.clone(), start);
+        Ok(Open { target, spread, stripe_count: 0, encoding: None })
+    }
+
+    /// The short way of an extent that has one stripe.
+    async fn push_single(&mut self, piece: Piece, start: u64) -> Result<(), SpreadError> {
+        let target = new_target(&self.shared, self.lease, &self.ledger, self.scheme)?;
+        let size = piece.bytes.len() as u64;
+        let encoded = compute(piece.bytes.len(), target.encoding(0, piece)).await;
+        let extent = spread_single(target, start, size, encoded).await?;
+        self.finish_last().await?;
+        self.done.push(extent);
+        Ok(())
+    }
+
+    async fn finish_last(&mut self) -> Result<(), SpreadError> {
+        if let Some(finishing) = self.finishing.take() {
+            self.done.push(finishing.await?);
+        }
+        Ok(())
+    }
+}
+
+impl Open {
+    /// Starts to encode a stripe and sends the one before on.
+    async fn push(&mut self, piece: Piece) -> Result<(), SpreadError> {
+        let size = piece.bytes.len() as u64;
+        let encoding = background(self.target.encoding(self.stripe_count, piece));
+        self.stripe_count += 1;
+        self.send_encoded().await?;
+        self.encoding = Some((encoding, size));
+        Ok(())
+    }
+
+    async fn send_encoded(&mut self) -> Result<(), SpreadError> {
+        let Some((encoding, size)) = self.encoding.take() else { return Ok(()) };
+        let encoded = encoding.await;
+        self.spread.push(&encoded, size).await
+    }
+
+    async fn finish(mut self) -> Result<Extent, SpreadError> {
+        self.send_encoded().await?;
+        self.spread.finish().await
+    }
+}
+
+impl Target {
+    /// The work of encoding a stripe.
+    fn encoding(&self, number: u32, piece: Piece) -> impl FnOnce() -> Encoded + Send + 'static {
+        let (codec, cluster) = (Arc::clone(&self.shared.codec), self.shared.directory.cluster());
+        let (extent, scheme) = (self.extent, self.scheme);
+        move || {
+            let cells = encode(&codec, cluster, extent, scheme, number, &piece.bytes);
+            Encoded { cells, room: piece.room }
+        }
+    }
 }

@@ -48,7 +48,7 @@ pub struct Stripe {
 
 impl Stripe {
     /// A stripe of `size` bytes, above 0 and at most [`stripe_bytes`].
-    fn new(scheme: Scheme, number: u32, size: u64) -> Self {
+    pub fn new(scheme: Scheme, number: u32, size: u64) -> Self {
         let smallest = size.div_ceil(scheme.data_count() as u64);
         let cell_size = smallest.next_multiple_of(2) as usize;
         Self { number, start: u64::from(number) * stripe_bytes(scheme), size, cell_size }

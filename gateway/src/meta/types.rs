@@ -71,6 +71,13 @@ pub type Placement = [NodeNumber; CHUNKS_PER_EXTENT];
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct ChunkSet(pub u8);
 
+impl ChunkSet {
+    /// Whether the chunk of this index, 0 to 5, is in it.
+    pub fn contains(self, index: usize) -> bool {
+        self.0 & (1 << index) != 0
+    }
+}
+
 /// One extent of a body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Extent {

@@ -10,6 +10,7 @@ mod silence;
 
 pub use breaker::BreakerState;
 pub use client::Node;
+pub(crate) use directory::NotPlaced;
 pub use directory::{Directory, Entry, Snapshot};
 pub use remote::RemoteSettings;
 pub use silence::Liveness;

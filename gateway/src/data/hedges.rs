@@ -1,0 +1,56 @@
+//! The budget of hedges: extra reads stay within a share of all reads, so that a slow time is
+//! not made slower by them.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+
+/// The price of one extra cell, in hundredths of a cell.
+const CELL: i64 = 100;
+
+/// What can be saved up: a burst of this many extra cells.
+const MOST_SAVED: i64 = 64 * CELL;
+
+/// See the module.
+pub(super) struct Hedges {
+    saved: AtomicI64,
+    percent: i64,
+}
+
+impl Hedges {
+    pub(super) fn new(percent: u32) -> Self {
+        Self { saved: AtomicI64::new(0), percent: i64::from(percent) }
+    }
+
+    /// A cell was read; that pays for a share of a later hedge.
+    pub(super) fn earn(&self) {
+        if self.saved.load(Ordering::Relaxed) < MOST_SAVED {
+            self.saved.fetch_add(self.percent, Ordering::Relaxed);
+        }
+    }
+
+    /// Pays for `cells` extra cells, if there is enough.
+    pub(super) fn spend(&self, cells: usize) -> bool {
+        let price = CELL * i64::try_from(cells).unwrap_or(i64::MAX / CELL);
+        let pay = |saved: i64| (saved >= price).then(|| saved - price);
+        self.saved.fetch_update(Ordering::Relaxed, Ordering::Relaxed, pay).is_ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hundred_reads_pay_for_five_extra_ones() {
+        let hedges = Hedges::new(5);
+        assert!(!hedges.spend(1));
+        (0..100).for_each(|_| hedges.earn());
+        assert!(hedges.spend(4) && hedges.spend(1) && !hedges.spend(1));
+    }
+
+    #[test]
+    fn savings_are_bounded() {
+        let hedges = Hedges::new(5);
+        (0..100_000).for_each(|_| hedges.earn());
+        assert!(!hedges.spend(66) && hedges.spend(64));
+    }
+}

@@ -1,0 +1,270 @@
+//! The puts of one extent's chunks: cells go in stripe by stripe, acknowledgements come out.
+//!
+//! A lane is a put under way to one node with a short queue before it. A node that holds the
+//! others up is given up after a while, as long as the extent can do without it.
+
+use super::Shared;
+use super::copies::Ledger;
+use super::memory::Room;
+use super::task::Task;
+use crate::erasure::Scheme;
+use crate::meta::types::Placement;
+use futures::stream::{BoxStream, FuturesUnordered, StreamExt};
+use sixfold_proto::chunks::{Cell, Chunks, NodeError, PutItem};
+use sixfold_proto::name::{
+    CHUNKS_PER_EXTENT, ChunkIndex, ChunkName, CopyNumber, ExtentId, LeaseId,
+};
+use std::sync::Arc;
+use std::time::Instant;
+use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
+use tokio_stream::wrappers::ReceiverStream;
+
+/// The six cells of a stripe and what keeps room for them.
+#[derive(Clone)]
+pub(super) struct Encoded {
+    pub(super) cells: Vec<Cell>,
+    pub(super) room: Option<Arc<Room>>,
+}
+
+/// What the chunks of one extent have in common.
+#[derive(Clone)]
+pub(super) struct Target {
+    pub(super) shared: Arc<Shared>,
+    pub(super) lease: LeaseId,
+    pub(super) ledger: Ledger,
+    pub(super) extent: ExtentId,
+    pub(super) scheme: Scheme,
+    pub(super) placement: Placement,
+}
+
+/// How the puts ended.
+pub(super) struct Acks {
+    pub(super) durable: [bool; CHUNKS_PER_EXTENT],
+    /// Those that failed, or were given up.
+    pub(super) lost: Vec<(usize, NodeError)>,
+}
+
+/// An item on its way, with the room of its stripe.
+type Item = (PutItem, Option<Arc<Room>>);
+type Ack = (usize, Result<CopyNumber, NodeError>);
+
+struct Lane {
+    sender: mpsc::Sender<Item>,
+    put: Task<Ack>,
+}
+
+/// See the module.
+pub(super) struct Lanes {
+    target: Target,
+    lanes: [Option<Lane>; CHUNKS_PER_EXTENT],
+    lost: Vec<(usize, NodeError)>,
+}
+
+impl Target {
+    pub(super) fn name(&self, index: usize) -> ChunkName {
+        ChunkName { extent: self.extent, index: ChunkIndex::ALL[index] }
+    }
+
+    /// One put; its copy is noted before anyone hears of it.
+    fn put(
+        &self,
+        index: usize,
+        items: BoxStream<'static, PutItem>,
+    ) -> impl Future<Output = Ack> + Send + 'static {
+        let (node_number, name) = (self.placement[index], self.name(index));
+        let (lease, ledger) = (self.lease, self.ledger.clone());
+        let node = self.shared.directory.node(node_number);
+        async move {
+            let Some(node) = node else {
+                let error = NodeError::Unavailable("the node can't be called".to_owned());
+                return (index, Err(error));
+            };
+            let answer = node.put(name, lease, items).await;
+            if let Ok(copy) = answer {
+                ledger.note(node_number, name, copy);
+            }
+            (index, answer)
+        }
+    }
+
+    /// Puts chunks of one cell each, all at once.
+    pub(super) async fn put_single(&self, cells: &[Cell], indexes: &[usize]) -> Acks {
+        let puts = indexes.iter().map(|&index| {
+            let items = [PutItem::Cell(cells[index].clone()), PutItem::End];
+            self.put(index, futures::stream::iter(items).boxed())
+        });
+        self.acks(puts.collect(), Vec::new()).await
+    }
+
+    /// Waits for acknowledgements until all are there, the rest is given up, or the time is up.
+    async fn acks<F: Future<Output = Ack> + Send>(
+        &self,
+        mut puts: FuturesUnordered<F>,
+        mut lost: Vec<(usize, NodeError)>,
+    ) -> Acks {
+        let mut durable = [false; CHUNKS_PER_EXTENT];
+        let mut open = CHUNKS_PER_EXTENT;
+        let started = Instant::now();
+        let limits = &self.shared.limits;
+        while !puts.is_empty() {
+            match tokio::time::timeout(limits.stall_give_up, puts.next()).await {
+                Ok(Some((index, Ok(_)))) => durable[index] = true,
+                Ok(Some((index, Err(error)))) => lost.push((index, error)),
+                Ok(None) => break,
+                Err(_) if self.can_do_with(&durable) => break,
+                Err(_) if started.elapsed() >= limits.spread_wait => break,
+                Err(_) => {}
+            }
+            open = puts.len();
+        }
+        if open > 0 && !puts.is_empty() {
+            self.give_up_silent(&durable, &mut lost);
+        }
+        Acks { durable, lost }
+    }
+
+    /// Whether the extent can be finished with only these chunks: they suffice, or the others
+    /// can be made anew on other nodes.
+    fn can_do_with(&self, kept: &[bool; CHUNKS_PER_EXTENT]) -> bool {
+        let count = kept.iter().filter(|kept| **kept).count();
+        count >= self.scheme.commit_at()
+            || (count >= self.scheme.rebuild_at() && self.substitutes(kept).is_some())
+    }
+
+    /// The placement with other nodes for the chunks that are not kept.
+    pub(super) fn substitutes(&self, kept: &[bool; CHUNKS_PER_EXTENT]) -> Option<Placement> {
+        let kept_nodes = std::array::from_fn(|index| kept[index].then_some(self.placement[index]));
+        let avoided = (0..CHUNKS_PER_EXTENT).filter(|&index| !kept[index]);
+        let avoided = avoided.map(|index| self.placement[index]).collect::<Vec<_>>();
+        let filled = self.shared.directory.fill(self.extent, self.scheme, kept_nodes, &avoided);
+        filled.ok()
+    }
+
+    fn give_up_silent(
+        &self,
+        durable: &[bool; CHUNKS_PER_EXTENT],
+        lost: &mut Vec<(usize, NodeError)>,
+    ) {
+        for index in 0..CHUNKS_PER_EXTENT {
+            if !durable[index] && lost.iter().all(|(known, _)| *known != index) {
+                lost.push((index, self.given_up(index)));
+            }
+        }
+    }
+
+    fn given_up(&self, index: usize) -> NodeError {
+        let number = self.placement[index];
+        if let Some(node) = self.shared.directory.node(number) {
+            node.note_late();
+        }
+        let (name, id) = (self.name(index), number.0);
+        tracing::warn!(chunk = %name, node.id = id, "node {id} held up chunk {name} and is given up");
+        NodeError::Unavailable("given up because it held the others up".to_owned())
+    }
+}
+
+impl Lanes {
+    /// Starts the puts of the chunks `indexes`.
+    pub(super) fn start(target: Target, indexes: impl Iterator<Item = usize>) -> Self {
+        let mut lanes = [const { None }; CHUNKS_PER_EXTENT];
+        for index in indexes {
+            let (sender, items) = mpsc::channel::<Item>(target.shared.limits.stripes_in_flight);
+            let items = ReceiverStream::new(items).map(|(item, _)| item).boxed();
+            lanes[index] = Some(Lane { sender, put: Task::spawn(target.put(index, items)) });
+        }
+        Self { target, lanes, lost: Vec::new() }
+    }
+
+    /// Sends each lane its cell of the next stripe.
+    pub(super) async fn push(&mut self, encoded: &Encoded) {
+        let cell = |index: usize| PutItem::Cell(encoded.cells[index].clone());
+        self.send(cell, encoded.room.as_ref()).await;
+    }
+
+    /// Ends the chunks and waits until they are durable.
+    pub(super) async fn finish(mut self) -> Acks {
+        self.send(|_| PutItem::End, None).await;
+        let lanes = std::mem::take(&mut self.lanes).into_iter().flatten();
+        let puts = lanes.map(|lane| lane.put).collect::<FuturesUnordered<_>>();
+        self.target.acks(puts, self.lost).await
+    }
+
+    /// How many lanes have not failed.
+    pub(super) fn open_count(&self) -> usize {
+        self.lanes.iter().flatten().count()
+    }
+
+    /// Why lanes failed.
+    pub(super) fn lost(&self) -> &[(usize, NodeError)] {
+        &self.lost
+    }
+
+    async fn send(&mut self, item: impl Fn(usize) -> PutItem, room: Option<&Arc<Room>>) {
+        let mut blocked = Vec::new();
+        for index in 0..CHUNKS_PER_EXTENT {
+            let Some(lane) = &self.lanes[index] else { continue };
+            match lane.sender.try_send((item(index), room.cloned())) {
+                Ok(()) => {}
+                Err(TrySendError::Full(item)) => blocked.push((index, item)),
+                Err(TrySendError::Closed(_)) => self.lose(index).await,
+            }
+        }
+        if !blocked.is_empty() {
+            self.send_blocked(blocked).await;
+        }
+    }
+
+    /// Waits for lanes whose queue is full.
+    async fn send_blocked(&mut self, blocked: Vec<(usize, Item)>) {
+        let mut waiting = [false; CHUNKS_PER_EXTENT];
+        let mut sends = FuturesUnordered::new();
+        for (index, item) in blocked {
+            let Some(lane) = &self.lanes[index] else { continue };
+            let sender = lane.sender.clone();
+            waiting[index] = true;
+            sends.push(async move { (index, sender.send(item).await.is_ok()) });
+        }
+        let started = Instant::now();
+        let limits = self.target.shared.limits.clone();
+        while !sends.is_empty() {
+            match tokio::time::timeout(limits.stall_give_up, sends.next()).await {
+                Ok(Some((index, is_sent))) => {
+                    waiting[index] = false;
+                    if !is_sent {
+                        self.lose(index).await;
+                    }
+                }
+                Ok(None) => break,
+                Err(_) => {
+                    let kept = std::array::from_fn(|i| self.lanes[i].is_some() && !waiting[i]);
+                    let is_over = started.elapsed() >= limits.spread_wait;
+                    if is_over || self.target.can_do_with(&kept) {
+                        self.give_up(waiting);
+                        break;
+                    }
+                }
+            }
+        }
+    }
+
+    /// A lane whose put has ended early: its answer says why.
+    async fn lose(&mut self, index: usize) {
+        let Some(lane) = self.lanes[index].take() else { return };
+        let error = match lane.put.await {
+            (_, Err(error)) => error,
+            (_, Ok(_)) => NodeError::Invalid("acknowledged before the end".to_owned()),
+        };
+        let (name, node) = (self.target.name(index), self.target.placement[index].0);
+        tracing::warn!(chunk = %name, node.id = node, "chunk {name} on node {node} is lost: {error}");
+        self.lost.push((index, error));
+    }
+
+    fn give_up(&mut self, waiting: [bool; CHUNKS_PER_EXTENT]) {
+        for index in (0..CHUNKS_PER_EXTENT).filter(|&index| waiting[index]) {
+            if self.lanes[index].take().is_some() {
+                self.lost.push((index, self.target.given_up(index)));
+            }
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! One extent on its way: encoded stripes in, a row's worth of durable chunks out.
+
+use super::gather::Gather;
+use super::lanes::{Acks, Encoded, Lanes, Target};
+use super::task::compute;
+use super::{ReadError, Shared};
+use crate::erasure::{Codec, Scheme, Stripe};
+use crate::meta::types::{ChunkSet, Extent};
+use crate::nodes::NotPlaced;
+use bytes::Bytes;
+use sixfold_proto::checksum::CellKey;
+use sixfold_proto::chunks::{Cell, NodeError};
+use sixfold_proto::name::{CHUNKS_PER_EXTENT, ChunkIndex, ChunkName, ExtentId};
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// Why an extent was not stored.
+pub(super) enum SpreadError {
+    Full,
+    TooFewNodes(String),
+    SlowDown { waited_ms: u128 },
+}
+
+impl From<NotPlaced> for SpreadError {
+    fn from(error: NotPlaced) -> Self {
+        match error {
+            NotPlaced::Full => Self::Full,
+            NotPlaced::TooFew(refused) => Self::TooFewNodes(refused.to_string()),
+        }
+    }
+}
+
+impl From<ReadError> for SpreadError {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::SlowDown { waited_ms } => Self::SlowDown { waited_ms },
+            error => Self::TooFewNodes(format!("lost chunks can't be rebuilt: {error}")),
+        }
+    }
+}
+
+/// Encodes one stripe: six cells with their checksums.
+pub(super) fn encode(
+    codec: &Codec,
+    cluster: Uuid,
+    extent: ExtentId,
+    scheme: Scheme,
+    number: u32,
+    bytes: &Bytes,
+) -> Vec<Cell> {
+    let stripe = Stripe::new(scheme, number, bytes.len() as u64);
+    let cells = codec.encode(scheme, &stripe, bytes);
+    with_checksums(cluster, extent, number, cells)
+}
+
+fn with_checksums(cluster: Uuid, extent: ExtentId, number: u32, cells: Vec<Bytes>) -> Vec<Cell> {
+    let cells = cells.into_iter().zip(ChunkIndex::ALL);
+    let cell = |(data, index): (Bytes, ChunkIndex)| {
+        let key = CellKey::new(cluster, ChunkName { extent, index });
+        Cell { checksum: key.checksum(number, &data), data }
+    };
+    cells.map(cell).collect()
+}
+
+/// Stores an extent of one stripe: six puts at once.
+pub(super) async fn spread_single(
+    target: Target,
+    start: u64,
+    size: u64,
+    encoded: Encoded,
+) -> Result<Extent, SpreadError> {
+    let all = std::array::from_fn::<usize, CHUNKS_PER_EXTENT, _>(|index| index);
+    let mut acks = target.put_single(&encoded.cells, &all).await;
+    let mut target = target;
+    if acks.durable_count() < target.scheme.commit_at() {
+        // The cells are still at hand: lost ones go to other nodes as they are.
+        let Some(placement) = target.substitutes(&acks.durable) else {
+            return Err(too_few(&acks.lost));
+        };
+        target.placement = placement;
+        let lost = all.into_iter().filter(|&index| !acks.durable[index]).collect::<Vec<_>>();
+        let again = target.put_single(&encoded.cells, &lost).await;
+        acks = acks.joined(again);
+    }
+    target.settled(start, size, &acks)
+}
+
+/// An extent of several stripes, whose cells go out as they come.
+pub(super) struct Spread {
+    target: Target,
+    lanes: Lanes,
+    start: u64,
+    size: u64,
+}
+
+impl Spread {
+    pub(super) fn new(target: Target, start: u64) -> Self {
+        let lanes = Lanes::start(target.clone(), 0..CHUNKS_PER_EXTENT);
+        Self { target, lanes, start, size: 0 }
+    }
+
+    /// Sends a stripe on, waiting while the nodes are behind.
+    pub(super) async fn push(&mut self, encoded: &Encoded, size: u64) -> Result<(), SpreadError> {
+        self.lanes.push(encoded).await;
+        self.size += size;
+        if self.lanes.open_count() < self.target.scheme.rebuild_at() {
+            return Err(too_few(self.lanes.lost()));
+        }
+        Ok(())
+    }
+
+    /// Waits until enough chunks are durable; rebuilds lost ones elsewhere when they are needed.
+    pub(super) async fn finish(self) -> Result<Extent, SpreadError> {
+        let Self { mut target, lanes, start, size } = self;
+        let mut acks = lanes.finish().await;
+        let durable = acks.durable_count();
+        if durable < target.scheme.rebuild_at() {
+            return Err(too_few(&acks.lost));
+        }
+        if durable < target.scheme.commit_at() {
+            let Some(placement) = target.substitutes(&acks.durable) else {
+                return Err(too_few(&acks.lost));
+            };
+            let known = target.extent(start, size, &acks);
+            target.placement = placement;
+            let again = rebuild(&target, known).await?;
+            acks = acks.joined(again);
+        }
+        target.settled(start, size, &acks)
+    }
+}
+
+/// Makes the chunks that `known` lacks anew, from those it has, where `target` places them.
+async fn rebuild(target: &Target, known: Extent) -> Result<Acks, SpreadError> {
+    let (shared, scheme, id) = (&target.shared, target.scheme, target.extent);
+    let missing = known.missing;
+    let lost = (0..CHUNKS_PER_EXTENT).filter(|&index| missing.contains(index));
+    tracing::info!(extent = %id, "rebuilding lost chunks of extent {id} before its commit");
+    let mut lanes = Lanes::start(target.clone(), lost);
+    let range = 0..known.size;
+    let mut gather = Gather::new(shared, None, known, range);
+    for number in gather.stripes() {
+        let room = shared.memory.room(shared.limits.stripe_wait).await;
+        let room = room.map_err(|full| SpreadError::SlowDown { waited_ms: full.waited_ms })?;
+        let mut cells = gather.data(number).await?;
+        let codec = Arc::clone(&shared.codec);
+        let cluster = shared.directory.cluster();
+        let size = cells.iter().flatten().map(Bytes::len).sum();
+        let rebuilt = compute(size, move || {
+            codec.reconstruct(scheme, &mut cells).ok()?;
+            let cells = cells.into_iter().collect::<Option<Vec<_>>>()?;
+            Some(with_checksums(cluster, id, number, cells))
+        });
+        let Some(cells) = rebuilt.await else {
+            return Err(SpreadError::TooFewNodes("a lost chunk can't be rebuilt".to_owned()));
+        };
+        lanes.push(&Encoded { cells, room: Some(Arc::new(room)) }).await;
+    }
+    Ok(lanes.finish().await)
+}
+
+impl Target {
+    /// The extent's row, if enough chunks are durable.
+    fn settled(&self, start: u64, size: u64, acks: &Acks) -> Result<Extent, SpreadError> {
+        if acks.durable_count() < self.scheme.commit_at() {
+            return Err(too_few(&acks.lost));
+        }
+        Ok(self.extent(start, size, acks))
+    }
+
+    fn extent(&self, start: u64, size: u64, acks: &Acks) -> Extent {
+        let missing = (0..CHUNKS_PER_EXTENT).filter(|&index| !acks.durable[index]);
+        let missing = ChunkSet(missing.fold(0, |bits, index| bits | 1 << index));
+        let (id, scheme, placement) = (self.extent, self.scheme, self.placement);
+        Extent { id, start, size, scheme, placement, missing }
+    }
+}
+
+impl Acks {
+    fn durable_count(&self) -> usize {
+        self.durable.iter().filter(|durable| **durable).count()
+    }
+
+    /// With the acknowledgements of a second attempt, whose failures are the ones that count.
+    fn joined(self, again: Self) -> Self {
+        let durable = std::array::from_fn(|i| self.durable[i] || again.durable[i]);
+        Self { durable, lost: again.lost }
+    }
+}
+
+fn too_few(lost: &[(usize, NodeError)]) -> SpreadError {
+    if lost.iter().any(|(_, error)| *error == NodeError::Full) {
+        return SpreadError::Full;
+    }
+    let reason = lost.first().map_or_else(String::new, |(_, error)| format!(": {error}"));
+    SpreadError::TooFewNodes(format!("{} of 6 chunks were not stored{reason}", lost.len()))
+}
+
+/// A new extent's target: a random id under the lease and the nodes it hashes to.
+pub(super) fn new_target(
+    shared: &Arc<Shared>,
+    lease: sixfold_proto::name::LeaseId,
+    ledger: &super::copies::Ledger,
+    scheme: Scheme,
+) -> Result<Target, SpreadError> {
+    let extent = ExtentId::new(lease, rand::random());
+    let placement = shared.directory.place(extent, scheme)?;
+    let (shared, ledger) = (Arc::clone(shared), ledger.clone());
+    Ok(Target { shared, lease, ledger, extent, scheme, placement })
+}

@@ -1,0 +1,109 @@
+//! From a source's frames of any size to stripes of bytes.
+
+use super::memory::Room;
+use super::{Shared, WriteError};
+use crate::erasure::{Scheme, stripe_bytes};
+use bytes::{Bytes, BytesMut};
+use futures::{Stream, StreamExt};
+use std::pin::Pin;
+use std::sync::Arc;
+
+/// A stripe up to this size needs no room of its own: it is bounded by the number of
+/// connections, and a client that sends a byte a second must not hold a whole stripe's room.
+const SMALL_BYTES: usize = 64 * 1024;
+
+/// The bytes of one stripe.
+pub(super) struct Piece {
+    pub(super) bytes: Bytes,
+    /// Held as long as the bytes are; `None` for a small one.
+    pub(super) room: Option<Arc<Room>>,
+    /// Whether the source is known to have ended with it. A full stripe may be the last one
+    /// without saying so.
+    pub(super) is_last: bool,
+}
+
+/// Cuts a source into stripes.
+pub(super) struct Stripes<'a, S> {
+    shared: &'a Shared,
+    source: Pin<&'a mut S>,
+    stripe_size: usize,
+    /// What the last frame had beyond the last stripe.
+    rest: Bytes,
+    has_ended: bool,
+}
+
+impl<'a, S, E> Stripes<'a, S>
+where
+    S: Stream<Item = Result<Bytes, E>>,
+{
+    pub(super) fn new(shared: &'a Shared, scheme: Scheme, source: Pin<&'a mut S>) -> Self {
+        let stripe_size = stripe_bytes(scheme) as usize;
+        Self { shared, source, stripe_size, rest: Bytes::new(), has_ended: false }
+    }
+
+    /// The next stripe; `None` after the last.
+    pub(super) async fn next(&mut self) -> Result<Option<Piece>, WriteError<E>> {
+        let mut gathered = Gathered::default();
+        let mut room = None;
+        while gathered.size() < self.stripe_size {
+            let Some(frame) = self.frame(self.stripe_size - gathered.size()).await? else { break };
+            if room.is_none() && gathered.size() + frame.len() > SMALL_BYTES {
+                room = Some(Arc::new(self.room().await?));
+            }
+            gathered.add(frame, self.stripe_size);
+        }
+        let bytes = gathered.finish();
+        let is_last = self.has_ended;
+        Ok((!bytes.is_empty()).then_some(Piece { bytes, room, is_last }))
+    }
+
+    /// The next bytes of the source, at most `limit`.
+    async fn frame(&mut self, limit: usize) -> Result<Option<Bytes>, WriteError<E>> {
+        while self.rest.is_empty() {
+            if self.has_ended {
+                return Ok(None);
+            }
+            match self.source.next().await {
+                Some(frame) => self.rest = frame.map_err(WriteError::Source)?,
+                None => self.has_ended = true,
+            }
+        }
+        let size = self.rest.len().min(limit);
+        Ok(Some(self.rest.split_to(size)))
+    }
+
+    async fn room(&self) -> Result<Room, WriteError<E>> {
+        let room = self.shared.memory.room(self.shared.limits.stripe_wait).await;
+        room.map_err(|full| WriteError::SlowDown { waited_ms: full.waited_ms })
+    }
+}
+
+/// The frames of a stripe so far. One frame stays what it is; several are copied together.
+#[derive(Default)]
+struct Gathered {
+    first: Bytes,
+    joined: BytesMut,
+}
+
+impl Gathered {
+    fn size(&self) -> usize {
+        self.first.len() + self.joined.len()
+    }
+
+    fn add(&mut self, frame: Bytes, stripe_size: usize) {
+        if self.size() == 0 {
+            self.first = frame;
+            return;
+        }
+        let size = self.size() + frame.len();
+        let capacity = if size > SMALL_BYTES { stripe_size } else { SMALL_BYTES };
+        self.joined.reserve(capacity - self.joined.len());
+        let first = std::mem::take(&mut self.first);
+        self.joined.extend_from_slice(&first);
+        self.joined.extend_from_slice(&frame);
+    }
+
+    fn finish(self) -> Bytes {
+        if self.joined.is_empty() { self.first } else { self.joined.freeze() }
+    }
+}
