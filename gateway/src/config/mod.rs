@@ -1,1 +1,324 @@
-//! Every setting, its unit, default and reason; read once.
+//! Every setting: where it may come from, what it is by default, and why.
+//!
+//! A TOML file, the environment and flags, in rising precedence. Read once at the start; a value
+//! that can't be used stops the start with one line that names the value, its source and the
+//! mend. No other module reads the environment.
+
+mod keys;
+mod reader;
+mod show;
+mod units;
+
+#[cfg(test)]
+mod tests;
+
+pub use keys::{Flags, Key};
+pub use reader::{ConfigError, Environment, Source};
+pub use show::Shown;
+
+use crate::telemetry::LogFormat;
+use reader::Reader;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// All settings of a process.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// What is where on this machine.
+    pub storage: StorageConfig,
+    /// Listeners and their limits.
+    pub http: HttpConfig,
+    /// What clients must know of us.
+    pub s3: S3Config,
+    /// The root pair, when one is given.
+    pub root: Option<RootCredentials>,
+    /// PostgreSQL.
+    pub database: DatabaseConfig,
+    /// What gateways and nodes of one cluster share.
+    pub cluster: ClusterConfig,
+    /// Leases, jobs, nodes: the design's times.
+    pub times: TimesConfig,
+    /// Log lines.
+    pub log: LogConfig,
+    /// Every value and where it came from, for `sixfold config show`.
+    pub shown: Vec<Shown>,
+}
+
+/// What is where on this machine.
+#[derive(Clone, Debug)]
+pub struct StorageConfig {
+    /// One directory (six nodes in folders below it) or six and more (one node each).
+    pub dirs: Vec<PathBuf>,
+    /// Where the embedded PostgreSQL, the master key and the root pair live; by default `meta`
+    /// below the first directory.
+    pub meta_dir: Option<PathBuf>,
+    /// The failure domain of embedded nodes; `None`: each drive is one of its own.
+    pub zone: Option<String>,
+}
+
+/// Listeners and their limits.
+#[derive(Clone, Debug)]
+pub struct HttpConfig {
+    /// Where S3 is served. Loopback by default: nothing is open to a network unasked.
+    pub address: SocketAddr,
+    /// Where health and metrics are served, without a signature.
+    pub admin_address: SocketAddr,
+    /// Certificate chain and key in PEM; both or none.
+    pub tls: Option<TlsFiles>,
+    /// Connections at once per address. Each costs some 300 KiB at most.
+    pub max_connections: usize,
+    /// Requests at once; more get 503 `SlowDown`. Their stripes have a budget of their own.
+    pub max_requests: usize,
+    /// From a connection's first byte to the end of a header.
+    pub header_timeout: Duration,
+    /// How long a client may pause within a body.
+    pub body_idle: Duration,
+    /// How long a client may take nothing of an answer.
+    pub stall: Duration,
+    /// How long requests may take to finish when the process stops.
+    pub drain: Duration,
+}
+
+/// Where certificate and key are.
+#[derive(Clone, Debug)]
+pub struct TlsFiles {
+    /// The chain, the server's certificate first.
+    pub certificate: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+}
+
+/// What clients must know of us.
+#[derive(Clone, Debug)]
+pub struct S3Config {
+    /// The region that signatures must name.
+    pub region: String,
+    /// Domains below which a label is a bucket's name, any port. Path style always works.
+    pub domains: Vec<String>,
+    /// A bucket that is created at the start, owned by root.
+    pub bucket: Option<String>,
+}
+
+/// The root pair as it was given.
+#[derive(Clone)]
+pub struct RootCredentials {
+    /// The access key.
+    pub access_key: String,
+    /// The secret key.
+    pub secret_key: String,
+    /// What to call where they came from.
+    pub source: String,
+}
+
+impl std::fmt::Debug for RootCredentials {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "RootCredentials({}, from {})", self.access_key, self.source)
+    }
+}
+
+/// PostgreSQL.
+#[derive(Clone)]
+pub struct DatabaseConfig {
+    /// A PostgreSQL that is run by somebody else; none: the server runs its own.
+    pub url: Option<String>,
+    /// Connections of this process.
+    pub max_connections: u32,
+    /// Where `initdb` and `postgres` are, when not in the usual places.
+    pub bin_dir: Option<PathBuf>,
+}
+
+impl std::fmt::Debug for DatabaseConfig {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "DatabaseConfig(foreign: {})", self.url.is_some())
+    }
+}
+
+/// What gateways and nodes of one cluster share.
+#[derive(Clone, Default)]
+pub struct ClusterConfig {
+    /// Proves to a node that a gateway belongs to the cluster, and the other way round.
+    pub secret: Option<String>,
+    /// The file of the key under which secrets are sealed in the rows.
+    pub master_key_file: Option<PathBuf>,
+}
+
+impl std::fmt::Debug for ClusterConfig {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "ClusterConfig(master key file: {:?})", self.master_key_file)
+    }
+}
+
+/// The design's times. All of them exist to be made short in tests.
+#[derive(Clone, Debug)]
+pub struct TimesConfig {
+    /// How often an embedded node says that it is there.
+    pub heartbeat: Duration,
+    /// Silence after which a node counts as dead.
+    pub dead_after: Duration,
+    /// How often the registry of nodes is read without being told.
+    pub ring_refresh: Duration,
+    /// How often a lease is renewed.
+    pub lease_renewal: Duration,
+    /// Silence after which somebody else may end a lease.
+    pub lease_expiry: Duration,
+    /// How long a freed body is kept at least, for reads that began before.
+    pub freed_for: Duration,
+    /// How often freed bodies are looked for.
+    pub collect_every: Duration,
+    /// How often idle uploads and silent leases are looked for.
+    pub expire_every: Duration,
+    /// Idle time after which an upload is given up.
+    pub upload_idle: Duration,
+    /// How often a node's chunks are compared with the rows.
+    pub sweep_every: Duration,
+}
+
+/// Log lines.
+#[derive(Clone, Debug)]
+pub struct LogConfig {
+    /// For people or for machines.
+    pub format: LogFormat,
+    /// Which lines, as `RUST_LOG` has it.
+    pub filter: Option<String>,
+}
+
+impl Config {
+    /// Reads every source. The flags win over the environment, and it over the file.
+    pub fn load(flags: &Flags, environment: &Environment<'_>) -> Result<Self, ConfigError> {
+        let mut reader = Reader::open(flags, environment)?;
+        let config = Self {
+            storage: storage(&mut reader)?,
+            http: http(&mut reader)?,
+            s3: s3(&mut reader)?,
+            root: root(&mut reader)?,
+            database: database(&mut reader)?,
+            cluster: cluster(&mut reader)?,
+            times: times(&mut reader)?,
+            log: log(&mut reader)?,
+            shown: reader.into_shown(),
+        };
+        config.check()?;
+        Ok(config)
+    }
+
+    /// What no single value can say.
+    fn check(&self) -> Result<(), ConfigError> {
+        let times = &self.times;
+        if times.lease_renewal * 2 > times.lease_expiry {
+            return Err(ConfigError::new(
+                "times.lease_renewal must be at most half of times.lease_expiry: a lease that is \
+                 renewed late is ended by others, with the writes that it protects",
+            ));
+        }
+        if times.heartbeat * 2 > times.dead_after {
+            return Err(ConfigError::new(
+                "times.heartbeat must be at most half of times.dead_after: one lost heartbeat is \
+                 no dead node",
+            ));
+        }
+        if self.http.address == self.http.admin_address && self.http.address.port() != 0 {
+            return Err(ConfigError::new(
+                "http.address and http.admin_address are the same: choose another port for \
+                 --admin-address",
+            ));
+        }
+        Ok(())
+    }
+}
+
+fn storage(reader: &mut Reader<'_>) -> Result<StorageConfig, ConfigError> {
+    Ok(StorageConfig {
+        dirs: reader.value(&keys::DIRS, Vec::new(), units::paths)?,
+        meta_dir: reader.optional(&keys::META_DIR, units::path)?,
+        zone: reader.optional(&keys::ZONE, units::text)?,
+    })
+}
+
+fn http(reader: &mut Reader<'_>) -> Result<HttpConfig, ConfigError> {
+    let loopback = |port| SocketAddr::from(([127, 0, 0, 1], port));
+    let certificate = reader.optional(&keys::TLS_CERT, units::path)?;
+    let key = reader.optional(&keys::TLS_KEY, units::path)?;
+    let tls = match (certificate, key) {
+        (Some(certificate), Some(key)) => Some(TlsFiles { certificate, key }),
+        (None, None) => None,
+        _ => return Err(ConfigError::new("--tls-cert and --tls-key belong together: give both")),
+    };
+    Ok(HttpConfig {
+        address: reader.value(&keys::ADDRESS, loopback(9000), units::address)?,
+        admin_address: reader.value(&keys::ADMIN_ADDRESS, loopback(9001), units::address)?,
+        tls,
+        max_connections: reader.value(&keys::MAX_CONNECTIONS, 4096, units::count)?,
+        max_requests: reader.value(&keys::MAX_REQUESTS, 512, units::count)?,
+        header_timeout: reader.value(&keys::HEADER_TIMEOUT, seconds(30), units::duration)?,
+        body_idle: reader.value(&keys::BODY_IDLE, seconds(60), units::duration)?,
+        stall: reader.value(&keys::STALL, seconds(60), units::duration)?,
+        drain: reader.value(&keys::DRAIN, seconds(30), units::duration)?,
+    })
+}
+
+fn s3(reader: &mut Reader<'_>) -> Result<S3Config, ConfigError> {
+    Ok(S3Config {
+        region: reader.value(&keys::REGION, "us-east-1".to_owned(), units::region)?,
+        domains: reader.value(&keys::DOMAIN, Vec::new(), units::domains)?,
+        bucket: reader.optional(&keys::BUCKET, units::bucket)?,
+    })
+}
+
+fn root(reader: &mut Reader<'_>) -> Result<Option<RootCredentials>, ConfigError> {
+    let access_key = reader.optional(&keys::ROOT_ACCESS_KEY, units::access_key)?;
+    let secret_key = reader.optional(&keys::ROOT_SECRET_KEY, units::secret_key)?;
+    let source = reader.source_of(&keys::ROOT_ACCESS_KEY);
+    match (access_key, secret_key) {
+        (Some(access_key), Some(secret_key)) => {
+            Ok(Some(RootCredentials { access_key, secret_key, source }))
+        }
+        (None, None) => Ok(None),
+        _ => Err(ConfigError::new(
+            "only one half of the root pair is given: set both of SIXFOLD_ROOT_ACCESS_KEY and \
+             SIXFOLD_ROOT_SECRET_KEY, or none for a random pair",
+        )),
+    }
+}
+
+fn database(reader: &mut Reader<'_>) -> Result<DatabaseConfig, ConfigError> {
+    Ok(DatabaseConfig {
+        url: reader.optional(&keys::DATABASE_URL, units::database_url)?,
+        max_connections: reader.value(&keys::DATABASE_CONNECTIONS, 32, units::connections)?,
+        bin_dir: reader.optional(&keys::POSTGRES_BIN, units::path)?,
+    })
+}
+
+fn cluster(reader: &mut Reader<'_>) -> Result<ClusterConfig, ConfigError> {
+    Ok(ClusterConfig {
+        secret: reader.optional(&keys::CLUSTER_SECRET, units::secret_key)?,
+        master_key_file: reader.optional(&keys::MASTER_KEY_FILE, units::path)?,
+    })
+}
+
+fn times(reader: &mut Reader<'_>) -> Result<TimesConfig, ConfigError> {
+    let mut time = |key, default| reader.value(key, default, units::duration);
+    Ok(TimesConfig {
+        heartbeat: time(&keys::HEARTBEAT, seconds(5))?,
+        dead_after: time(&keys::DEAD_AFTER, seconds(15))?,
+        ring_refresh: time(&keys::RING_REFRESH, seconds(30))?,
+        lease_renewal: time(&keys::LEASE_RENEWAL, seconds(20))?,
+        lease_expiry: time(&keys::LEASE_EXPIRY, seconds(60))?,
+        freed_for: time(&keys::FREED_FOR, seconds(60))?,
+        collect_every: time(&keys::COLLECT_EVERY, seconds(5))?,
+        expire_every: time(&keys::EXPIRE_EVERY, seconds(300))?,
+        upload_idle: time(&keys::UPLOAD_IDLE, seconds(7 * 24 * 3600))?,
+        sweep_every: time(&keys::SWEEP_EVERY, seconds(3600))?,
+    })
+}
+
+fn log(reader: &mut Reader<'_>) -> Result<LogConfig, ConfigError> {
+    Ok(LogConfig {
+        format: reader.value(&keys::LOG_FORMAT, LogFormat::Text, units::log_format)?,
+        filter: reader.optional(&keys::LOG_FILTER, units::text)?,
+    })
+}
+
+const fn seconds(count: u64) -> Duration {
+    Duration::from_secs(count)
+}

@@ -1,0 +1,110 @@
+use super::keys::ALL;
+use super::{Config, Flags};
+use std::collections::{HashMap, HashSet};
+use std::io::Write;
+use std::time::Duration;
+
+/// Loads with these variables and this file.
+fn load(flags: &Flags, variables: &[(&str, &str)], file: &str) -> Result<Config, String> {
+    let mut temporary = tempfile::NamedTempFile::new().unwrap();
+    temporary.write_all(file.as_bytes()).unwrap();
+    let mut variables: HashMap<_, _> =
+        variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    let path = temporary.path().to_str().unwrap().to_owned();
+    variables.insert("SIXFOLD_CONFIG".to_owned(), path);
+    let environment = |name: &str| variables.get(name).cloned();
+    Config::load(flags, &environment).map_err(|error| error.to_string())
+}
+
+fn source(config: &Config, name: &str) -> String {
+    config.shown.iter().find(|shown| shown.name == name).unwrap().source.clone()
+}
+
+#[test]
+fn flags_win_over_the_environment_and_it_over_the_file() {
+    let file = "[http]\naddress = \"127.0.0.1:1\"\nmax_requests = 7\n[s3]\nregion = \"eu-1\"";
+    let mut flags = Flags::default();
+    let config = load(&flags, &[], file).unwrap();
+    assert_eq!(config.http.address.port(), 1);
+    assert_eq!((config.http.max_requests, config.s3.region.as_str()), (7, "eu-1"));
+    assert!(source(&config, "http.address").starts_with("file "));
+
+    let config = load(&flags, &[("SIXFOLD_ADDRESS", ":2")], file).unwrap();
+    assert_eq!(config.http.address.to_string(), "0.0.0.0:2");
+    assert_eq!(source(&config, "http.address"), "environment SIXFOLD_ADDRESS");
+
+    flags.address = Some("[::1]:3".to_owned());
+    let config = load(&flags, &[("SIXFOLD_ADDRESS", ":2")], file).unwrap();
+    assert_eq!(config.http.address.to_string(), "[::1]:3");
+    assert_eq!(source(&config, "http.address"), "flag --address");
+    assert_eq!(source(&config, "times.heartbeat"), "default");
+    assert_eq!(config.times.heartbeat, Duration::from_secs(5));
+}
+
+#[test]
+fn every_setting_is_shown_once_and_secrets_never() {
+    let variables = [
+        ("SIXFOLD_ROOT_ACCESS_KEY", "canary-access"),
+        ("SIXFOLD_ROOT_SECRET_KEY", "canary-secret"),
+        ("DATABASE_URL", "postgres://user:canary-password@host/db"),
+        ("SIXFOLD_CLUSTER_SECRET", "canary-cluster"),
+    ];
+    let config = load(&Flags::default(), &variables, "").unwrap();
+    let names: HashSet<_> = config.shown.iter().map(|shown| shown.name).collect();
+    assert_eq!(config.shown.len(), ALL.len());
+    assert_eq!(names.len(), ALL.len());
+    let shown = format!("{:?}", config.shown);
+    assert!(!shown.contains("canary"), "{shown}");
+    let debug = format!("{config:?}");
+    for secret in ["canary-secret", "canary-password", "canary-cluster"] {
+        assert!(!debug.contains(secret), "{debug}");
+    }
+}
+
+#[test]
+fn a_wrong_value_names_itself_its_source_and_the_mend() {
+    let none = Flags::default();
+    for (name, value, mend) in [
+        ("SIXFOLD_ADDRESS", "nine", "IP address and a port"),
+        ("SIXFOLD_HEARTBEAT", "5", "30s"),
+        ("SIXFOLD_HEARTBEAT", "0s", "30s"),
+        ("SIXFOLD_MAX_REQUESTS", "0", "above 0"),
+        ("SIXFOLD_REGION", "EU", "lower-case"),
+        ("S3_BUCKET", "A", "bucket name"),
+        ("SIXFOLD_DIRS", "/a:/b", "at least six"),
+        ("SIXFOLD_LOG_FORMAT", "xml", "text or json"),
+    ] {
+        let error = load(&none, &[(name, value)], "").unwrap_err();
+        assert!(error.contains(value) && error.contains(name) && error.contains(mend), "{error}");
+    }
+    let secret = load(&none, &[("DATABASE_URL", "canary")], "").unwrap_err();
+    assert!(!secret.contains("canary") && secret.contains("postgres://"), "{secret}");
+    let unknown = load(&none, &[], "[http]\nadress = 1").unwrap_err();
+    assert!(unknown.contains("http.adress"), "{unknown}");
+    assert!(load(&none, &[], "x = ").unwrap_err().contains("TOML"));
+    let half = load(&none, &[("SIXFOLD_TLS_CERT", "a")], "").unwrap_err();
+    assert!(half.contains("--tls-key"), "{half}");
+    let late = load(&none, &[("SIXFOLD_LEASE_RENEWAL", "50s")], "").unwrap_err();
+    assert!(late.contains("lease_expiry"), "{late}");
+}
+
+#[test]
+fn the_root_pair_comes_from_our_names_or_minios_or_files() {
+    let none = Flags::default();
+    assert!(load(&none, &[], "").unwrap().root.is_none());
+    let minio = [("MINIO_ROOT_USER", "minioadmin2"), ("MINIO_ROOT_PASSWORD", "password9")];
+    let root = load(&none, &minio, "").unwrap().root.unwrap();
+    assert_eq!((root.access_key.as_str(), root.secret_key.as_str()), ("minioadmin2", "password9"));
+    assert!(root.source.contains("MINIO_ROOT_USER"), "{}", root.source);
+
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(b"from-a-file\n").unwrap();
+    let path = file.path().to_str().unwrap();
+    let with_file = [("SIXFOLD_ROOT_ACCESS_KEY", "root"), ("SIXFOLD_ROOT_SECRET_KEY_FILE", path)];
+    let root = load(&none, &with_file, "").unwrap().root.unwrap();
+    assert_eq!(root.secret_key, "from-a-file");
+    let half = load(&none, &[("MINIO_ROOT_USER", "only")], "").unwrap_err();
+    assert!(half.contains("half"), "{half}");
+    let short = [("MINIO_ROOT_USER", "abc"), ("MINIO_ROOT_PASSWORD", "short")];
+    assert!(load(&none, &short, "").unwrap_err().contains("8 to 256"));
+}

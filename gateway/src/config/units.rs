@@ -1,0 +1,142 @@
+//! From text to values. An error completes the sentence "`text` (from source) …" and names the
+//! mend.
+
+use crate::telemetry::LogFormat;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+type Parsed<T> = Result<T, String>;
+
+pub(super) fn text(text: &str) -> Parsed<String> {
+    Ok(text.to_owned())
+}
+
+pub(super) fn path(text: &str) -> Parsed<PathBuf> {
+    match text.is_empty() {
+        true => Err("is empty: name a file or directory".to_owned()),
+        false => Ok(PathBuf::from(text)),
+    }
+}
+
+/// Paths separated by `:`, as in `PATH`.
+pub(super) fn paths(text: &str) -> Parsed<Vec<PathBuf>> {
+    let paths: Vec<_> =
+        std::env::split_paths(text).filter(|path| !path.as_os_str().is_empty()).collect();
+    match paths.len() {
+        1 => Ok(paths),
+        count if count >= 6 => Ok(paths),
+        count => Err(format!(
+            "names {count} directories: give one (six nodes in folders below it) or at least six \
+             (one node each)"
+        )),
+    }
+}
+
+/// `host:port`, or `:port` for all addresses.
+pub(super) fn address(text: &str) -> Parsed<SocketAddr> {
+    let full = match text.strip_prefix(':') {
+        Some(port) => format!("0.0.0.0:{port}"),
+        None => text.replacen("localhost:", "127.0.0.1:", 1),
+    };
+    full.parse().map_err(|_| {
+        "is no address: give an IP address and a port, like 127.0.0.1:9000 or [::1]:9000".to_owned()
+    })
+}
+
+pub(super) fn count(text: &str) -> Parsed<usize> {
+    match text.parse() {
+        Ok(count) if count > 0 => Ok(count),
+        _ => Err("is no count: give a whole number above 0".to_owned()),
+    }
+}
+
+/// Connections to PostgreSQL: jobs and requests need a few each.
+pub(super) fn connections(text: &str) -> Parsed<u32> {
+    match text.parse() {
+        Ok(count) if (4..=1000).contains(&count) => Ok(count),
+        _ => Err("is not between 4 and 1000".to_owned()),
+    }
+}
+
+/// A whole number with a unit: `ms`, `s`, `m`, `h` or `d`.
+pub(super) fn duration(text: &str) -> Parsed<Duration> {
+    let mend = || "is no duration: give a number with a unit, like 500ms, 30s, 10m, 6h or 7d";
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let number: u64 = number.parse().map_err(|_| mend().to_owned())?;
+    let milliseconds = match unit.trim() {
+        "ms" => 1,
+        "s" => 1000,
+        "m" | "min" => 60_000,
+        "h" => 3_600_000,
+        "d" => 86_400_000,
+        _ => return Err(mend().to_owned()),
+    };
+    match number.checked_mul(milliseconds) {
+        Some(total) if total > 0 => Ok(Duration::from_millis(total)),
+        _ => Err(mend().to_owned()),
+    }
+}
+
+/// A region as it may stand in a signature's scope.
+pub(super) fn region(text: &str) -> Parsed<String> {
+    let is_valid = !text.is_empty()
+        && text.len() <= 63
+        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+    match is_valid {
+        true => Ok(text.to_owned()),
+        false => Err("is no region: use lower-case letters, digits and hyphens".to_owned()),
+    }
+}
+
+/// Domain names separated by commas; ports are allowed and ignored.
+pub(super) fn domains(text: &str) -> Parsed<Vec<String>> {
+    let domains: Vec<_> = text.split([',', ' ']).map(str::trim).filter(|d| !d.is_empty()).collect();
+    let is_valid = |domain: &&str| {
+        domain.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b':'))
+            && !domain.starts_with('.')
+    };
+    match domains.iter().all(is_valid) {
+        true => Ok(domains.into_iter().map(str::to_owned).collect()),
+        false => Err("is no domain: give names like s3.example.com, with commas".to_owned()),
+    }
+}
+
+pub(super) fn bucket(text: &str) -> Parsed<String> {
+    match s3s::path::check_bucket_name(text) && text != "minio" {
+        true => Ok(text.to_owned()),
+        false => Err("is no bucket name: 3 to 63 lower-case letters, digits, - and .".to_owned()),
+    }
+}
+
+/// Amazon's keys have 16 to 128 characters, MinIO's at least 3.
+pub(super) fn access_key(text: &str) -> Parsed<String> {
+    let is_plain = text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.@".contains(&b));
+    match is_plain && (3..=128).contains(&text.len()) {
+        true => Ok(text.to_owned()),
+        false => Err("is no access key: 3 to 128 letters, digits, -, _, . or @".to_owned()),
+    }
+}
+
+pub(super) fn secret_key(text: &str) -> Parsed<String> {
+    match (8..=256).contains(&text.chars().count()) {
+        true => Ok(text.to_owned()),
+        false => Err("is no secret: give 8 to 256 characters".to_owned()),
+    }
+}
+
+pub(super) fn database_url(text: &str) -> Parsed<String> {
+    match text.starts_with("postgres://") || text.starts_with("postgresql://") {
+        true => Ok(text.to_owned()),
+        false => Err("is no PostgreSQL URL: it begins with postgres://".to_owned()),
+    }
+}
+
+pub(super) fn log_format(text: &str) -> Parsed<LogFormat> {
+    match text {
+        "text" => Ok(LogFormat::Text),
+        "json" => Ok(LogFormat::Json),
+        _ => Err("is no log format: give text or json".to_owned()),
+    }
+}
