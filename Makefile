@@ -1,0 +1,71 @@
+# Sixfold's commands. `make run` and `make test` install what they need on Debian; neither needs
+# Docker, protoc or a running PostgreSQL.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+# Builds are kept outside the clone, so that a fresh clone builds warm.
+export CARGO_TARGET_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/sixfold-target
+export SQLX_OFFLINE ?= true
+
+# s3s declares a newer Rust than it needs; on that newer Rust the flag does nothing.
+CARGO_FLAGS := --ignore-rust-version --locked
+
+ROOT_SHELL := $(if $(filter 0,$(shell id -u)),,sudo)
+
+.PHONY: help run build postgresql test test-code test-clients test-long demo sqlx deny
+
+help: ## what there is
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
+
+run: postgresql build ## build a release and start `sixfold server ./data`
+	@echo "make run: starting sixfold server ./data; Ctrl-C stops it"
+	@exec "$$CARGO_TARGET_DIR/release/sixfold" server ./data
+
+build:
+	@echo "make run: building a release (a few minutes the first time)"
+	@cargo build --release -p sixfold -p sixfold-node $(CARGO_FLAGS)
+
+# PostgreSQL's server programs, without Debian's own cluster: nothing starts, nothing listens.
+postgresql:
+	@if command -v postgres >/dev/null || ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1; \
+	then exit 0; fi; \
+	echo "make: installing PostgreSQL's server programs (without a cluster of Debian's)"; \
+	config=/etc/postgresql-common/createcluster.conf; \
+	if [ ! -e $$config ]; then $(ROOT_SHELL) mkdir -p /etc/postgresql-common; \
+	  echo 'create_main_cluster = false' | $(ROOT_SHELL) tee $$config >/dev/null; fi; \
+	for attempt in 1 2 3; do \
+	  $(ROOT_SHELL) apt-get update -qq \
+	    && $(ROOT_SHELL) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq \
+	      --no-install-recommends postgresql >/dev/null && exit 0; \
+	  echo "make: the installation failed (attempt $$attempt of 3)"; sleep $$((attempt * 5)); \
+	done; \
+	echo "make: PostgreSQL can't be installed; install initdb and postgres, 15 to 18" >&2; exit 1
+
+test: ## install what the tests need and run them all
+	@echo "make test: installing the clients that the tests use"
+	@compat-tests/install.sh
+	@$(MAKE) --no-print-directory test-code
+
+test-code: postgresql
+	@echo "make test: formatting"
+	@cargo fmt --all --check
+	@echo "make test: lints"
+	@cargo clippy --workspace --all-targets $(CARGO_FLAGS) -- -D warnings
+	@echo "make test: documentation"
+	@RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps $(CARGO_FLAGS) --quiet
+	@echo "make test: building the programs that the tests start"
+	@cargo build -p sixfold -p sixfold-node $(CARGO_FLAGS)
+	@echo "make test: tests"
+	@cargo test --workspace $(CARGO_FLAGS)
+
+demo: postgresql build ## real files in, two drives away, everything back
+	@compat-tests/demo.sh
+
+sqlx: postgresql ## check the queries against a database and write .sqlx/
+	@compat-tests/with-postgres.sh cargo sqlx prepare --workspace -- --all-targets $(CARGO_FLAGS)
+
+deny: ## advisories, licences and sources of all dependencies (installs cargo-deny)
+	@command -v cargo-deny >/dev/null || cargo install cargo-deny --locked
+	@cargo deny check
