@@ -1,1 +1,103 @@
-//! What each subcommand builds and runs.
+//! The commands: what each subcommand builds and runs. `server` and `gateway` stay; the others
+//! do one thing and end.
+
+pub mod admin;
+pub mod assembly;
+pub mod config;
+pub mod gateway;
+pub mod key;
+pub mod migrate;
+pub mod node;
+pub mod server;
+pub mod status;
+
+mod announce;
+mod drives;
+mod home;
+mod readiness;
+mod root;
+
+use crate::config::{Config, Flags};
+use admin::Target;
+use clap::{Parser, Subcommand};
+use std::future::Future;
+use std::process::ExitCode;
+
+/// The process can't start with these settings: `EX_CONFIG` of sysexits.
+const EXIT_CONFIG: u8 = 78;
+
+/// An S3-compatible object store: every object as six chunks, any two of which may be lost.
+#[derive(Parser, Debug)]
+#[command(name = "sixfold", version, about)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Everything on one machine: S3, six nodes, and a PostgreSQL of its own
+    Server(Flags),
+    /// A stateless S3 gateway of a cluster (DATABASE_URL, master key, cluster secret)
+    Gateway(Flags),
+    /// Bring the database to this release's schema
+    Migrate(Target),
+    /// How the cluster is
+    Status(Target),
+    /// Users' access keys
+    #[command(subcommand)]
+    Key(key::Command),
+    /// Storage nodes
+    #[command(subcommand)]
+    Node(node::Command),
+    /// Settings
+    #[command(subcommand)]
+    Config(config::Command),
+    /// This program's version
+    Version,
+}
+
+/// Runs the command named by the arguments.
+pub fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Server(flags) => stay(&flags, server::run),
+        Command::Gateway(flags) => stay(&flags, gateway::run),
+        Command::Migrate(target) => once(migrate::run(target)),
+        Command::Status(target) => once(status::run(target)),
+        Command::Key(command) => once(key::run(command)),
+        Command::Node(command) => once(node::run(command)),
+        Command::Config(command) => config::run(&command),
+        Command::Version => {
+            println!("sixfold {}", env!("CARGO_PKG_VERSION"));
+            Ok(())
+        }
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("sixfold: {error:#}");
+            let is_config = error.is::<crate::config::ConfigError>();
+            ExitCode::from(if is_config { EXIT_CONFIG } else { 1 })
+        }
+    }
+}
+
+/// Runs a command that ends by itself.
+fn once(command: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(command)
+}
+
+/// Runs a role that stays until it is told to stop.
+fn stay<F>(flags: &Flags, role: impl FnOnce(Config) -> F) -> anyhow::Result<()>
+where
+    F: Future<Output = anyhow::Result<()>>,
+{
+    let config = Config::load(flags, &environment)?;
+    crate::telemetry::start(config.log.format, config.log.filter.as_deref())?;
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(role(config))
+}
+
+/// The process's environment, for [`Config::load`].
+fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}

@@ -1,0 +1,192 @@
+//! What a server and a gateway have in common, from the rows up to the listeners.
+
+use super::readiness::Watch;
+use super::root::ROOT;
+use crate::app::App;
+use crate::auth::Identities;
+use crate::auth::access::Access;
+use crate::auth::keys::Keys;
+use crate::auth::secrets::Secrets;
+use crate::config::Config;
+use crate::data::{CurrentLease, Data, DataLimits};
+use crate::http::front::{Front, FrontSettings};
+use crate::http::health::Health;
+use crate::http::listener::{self, Limits};
+use crate::http::tls::Tls;
+use crate::jobs::{self, JobPace, Nodes, Paces, Runner};
+use crate::lease::Lease;
+use crate::meta::pg::Pg;
+use crate::meta::{Meta, MetaError};
+use crate::nodes::Directory;
+use crate::postgres::checks;
+use crate::s3::service::Service;
+use crate::shutdown::Shutdown;
+use anyhow::Context;
+use std::sync::Arc;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+/// Both addresses, bound before anything slow so that a busy port is said at once.
+pub(super) struct Listeners {
+    pub(super) s3: TcpListener,
+    pub(super) admin: TcpListener,
+    pub(super) tls: Option<Tls>,
+}
+
+impl Listeners {
+    /// Binds both and reads the certificate.
+    pub(super) async fn bind(config: &Config) -> anyhow::Result<Self> {
+        let http = &config.http;
+        let tls = match &http.tls {
+            Some(files) => Some(Tls::load(&files.certificate, &files.key)?),
+            None => None,
+        };
+        Ok(Self {
+            s3: listener::bind(http.address, "--address").await?,
+            admin: listener::bind(http.admin_address, "--admin-address").await?,
+            tls,
+        })
+    }
+}
+
+/// Connects to the database and checks that a row may be trusted to it.
+pub(super) async fn database(url: &str, config: &Config) -> anyhow::Result<Pg> {
+    let pg = Pg::open(url, config.database.max_connections)?;
+    let mut connection = pg.pool().acquire().await.context("can't connect to the database")?;
+    checks::check(&mut connection).await.context("the database is refused")?;
+    Ok(pg)
+}
+
+/// The handles of a running process.
+pub(super) struct Parts {
+    pub(super) meta: Arc<dyn Meta>,
+    pub(super) keys: Arc<Keys>,
+    pub(super) directory: Arc<Directory>,
+    pub(super) lease: Arc<Lease>,
+    pub(super) shutdown: Shutdown,
+}
+
+impl Parts {
+    /// Starts everything between the nodes and the listeners, and serves until the stop.
+    pub(super) async fn serve(
+        &self,
+        config: &Config,
+        listeners: Listeners,
+        announce: impl FnOnce(),
+    ) -> anyhow::Result<()> {
+        let metrics = crate::metrics::install().context("can't start the metrics")?;
+        let lease = Arc::clone(&self.lease) as Arc<dyn CurrentLease>;
+        let limits = DataLimits::default();
+        let data =
+            Data::new(Arc::clone(&self.directory), Arc::clone(&self.meta), lease.clone(), limits);
+        let reads = data.clone();
+        self.lease.publish_reads(move || reads.oldest_read());
+        let app = App::new(config.s3.region.clone(), Arc::clone(&self.meta), data, lease);
+        self.keep_watch(config);
+        if let Some(bucket) = &config.s3.bucket {
+            self.create_bucket(bucket).await?;
+        }
+        let health = Health::new();
+        let front = self.front(config, app, health.clone())?;
+        let watch = Watch {
+            health: health.clone(),
+            meta: Arc::clone(&self.meta),
+            directory: Arc::clone(&self.directory),
+            lease: Arc::clone(&self.lease),
+        };
+        self.shutdown.spawn("readiness", watch.run(self.shutdown.token().clone()));
+        self.listen(config, listeners, front, health.with_metrics(metrics));
+        announce();
+        let signal = crate::shutdown::signalled().await.context("can't wait for signals")?;
+        tracing::info!(signal, "stopping: requests in progress are finished");
+        Ok(())
+    }
+
+    /// Ends what was begun, in the opposite order; says what did not finish.
+    pub(super) async fn finish(&self) {
+        for name in self.shutdown.finish().await {
+            tracing::warn!(task = name, "did not finish in time");
+        }
+        if let Err(error) = self.lease.end().await {
+            tracing::warn!("the lease could not be ended, it will expire: {error}");
+        }
+    }
+
+    fn front(&self, config: &Config, app: App, health: Health) -> anyhow::Result<Front> {
+        let settings = FrontSettings {
+            region: config.s3.region.clone(),
+            domains: config.s3.domains.clone(),
+            max_requests: config.http.max_requests,
+            body_idle: config.http.body_idle,
+        };
+        let identities = Arc::clone(&self.keys) as Arc<dyn Identities>;
+        let service = crate::http::s3s::service(
+            Service::new(Arc::new(app)),
+            Secrets::new(Arc::clone(&identities)),
+            Access::new(identities),
+            &settings,
+        )?;
+        Ok(Front::new(service, health, settings))
+    }
+
+    /// Lease, directory and jobs run beside the requests.
+    fn keep_watch(&self, config: &Config) {
+        let stop = self.shutdown.token();
+        let (lease, token) = (Arc::clone(&self.lease), stop.clone());
+        self.shutdown.spawn("lease", async move { lease.keep(&token).await });
+        self.shutdown.spawn("directory", Arc::clone(&self.directory).watch(stop.clone()));
+        let nodes = Arc::clone(&self.directory) as Arc<dyn Nodes>;
+        let jobs = jobs::all(&self.meta, &nodes, &paces(config));
+        Runner::default().start(jobs, &self.shutdown);
+    }
+
+    fn listen(&self, config: &Config, listeners: Listeners, front: Front, health: Health) {
+        let limits = Limits {
+            connections: config.http.max_connections,
+            header: config.http.header_timeout,
+            stall: config.http.stall,
+            drain: config.http.drain,
+        };
+        let stop = self.shutdown.token().clone();
+        if let Some(tls) = listeners.tls.clone() {
+            self.shutdown.spawn("tls", tls.reload_when_changed(stop.clone()));
+        }
+        let s3 = listener::serve(listeners.s3, listeners.tls, limits, stop, move |request| {
+            let front = front.clone();
+            async move { front.handle(request).await }
+        });
+        self.shutdown.spawn("s3 listener", s3);
+        let stop = CancellationToken::clone(self.shutdown.token());
+        let admin = listener::serve(listeners.admin, None, limits, stop, move |request| {
+            let health = health.clone();
+            async move { health.answer_or_not_found(&request) }
+        });
+        self.shutdown.spawn("admin listener", admin);
+    }
+
+    async fn create_bucket(&self, name: &str) -> anyhow::Result<()> {
+        let root = self.meta.user(ROOT).await?.context("there is no root user yet")?;
+        match self.meta.create_bucket(name, root.id).await {
+            Ok(_) => tracing::info!(bucket = name, "created the bucket that S3_BUCKET names"),
+            Err(MetaError::BucketExists { .. }) => {}
+            Err(error) => return Err(error).context("can't create the bucket of S3_BUCKET"),
+        }
+        Ok(())
+    }
+}
+
+/// The jobs' paces with what the settings change.
+fn paces(config: &Config) -> Paces {
+    let times = &config.times;
+    let at = |pace: JobPace, every| JobPace { every, first_after: pace.first_after.min(every), ..pace };
+    let defaults = Paces::default();
+    Paces {
+        collect: at(defaults.collect, times.collect_every),
+        collect_after: times.freed_for,
+        sweep: at(defaults.sweep, times.sweep_every),
+        expire_uploads: at(defaults.expire_uploads, times.expire_every),
+        upload_idle: times.upload_idle,
+        end_leases: at(defaults.end_leases, times.lease_renewal),
+        lease_silent: times.lease_expiry,
+    }
+}

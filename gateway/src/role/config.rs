@@ -1,0 +1,32 @@
+//! `sixfold config`: the settings as they would take effect.
+
+use crate::config::{Config, Flags};
+use clap::Subcommand;
+
+/// What can be done with settings.
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    /// Every effective value and where it came from; secrets are hidden
+    Show {
+        /// The same flags as for `server`
+        #[command(flatten)]
+        flags: Flags,
+        /// Answer in JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Runs one of them.
+pub fn run(command: &Command) -> anyhow::Result<()> {
+    let Command::Show { flags, json } = command;
+    let config = Config::load(flags, &super::environment)?;
+    if *json {
+        println!("{}", serde_json::to_string_pretty(&config.shown)?);
+        return Ok(());
+    }
+    for shown in &config.shown {
+        println!("{:<26} {:<28} {}", shown.name, shown.value, shown.source);
+    }
+    Ok(())
+}

@@ -1,0 +1,158 @@
+//! The embedded nodes: drives opened, registered under the id they carry, and kept alive.
+
+use crate::config::TimesConfig;
+use crate::meta::types::{NodeRow, NodeState};
+use crate::meta::{Meta, MetaError};
+use crate::shutdown::Shutdown;
+use anyhow::Context;
+use sixfold_node::{OpenError, Store, StoreOptions};
+use sixfold_proto::chunks::{Chunks, DriveState};
+use sixfold_proto::name::NodeNumber;
+use std::collections::{HashMap, HashSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The fewest drives with which a server starts: with fewer nothing under the default scheme can
+/// be read or written, and the cause is more likely a wrong path than three lost drives.
+const MIN_DRIVES: usize = 4;
+
+/// What embedded nodes' zones are called when the settings name none.
+const DEFAULT_ZONE: &str = "local";
+
+/// An opened drive.
+pub(super) struct Opened {
+    store: Arc<Store>,
+    path: PathBuf,
+}
+
+/// Opens what is there. At the first start everything must be; later a drive that is missing,
+/// exchanged or broken is a lost one, as long as enough are left.
+pub(super) async fn open(paths: &[PathBuf], is_new: bool) -> anyhow::Result<Vec<Opened>> {
+    let mut opened: Vec<Opened> = Vec::new();
+    for path in paths {
+        let directory = path.clone();
+        let options = StoreOptions::default();
+        let store = tokio::task::spawn_blocking(move || {
+            if !is_new && !directory.is_dir() {
+                return Err(lost(directory));
+            }
+            Store::open(&directory, options)
+        });
+        match store.await? {
+            Ok(store) => {
+                let twin = opened.iter().find(|other| other.store.drive_id() == store.drive_id());
+                if let Some(twin) = twin {
+                    anyhow::bail!(
+                        "{} and {} carry the same drive id: one is a copy of the other; name only \
+                         the newer one",
+                        twin.path.display(),
+                        path.display()
+                    );
+                }
+                opened.push(Opened { store: Arc::new(store), path: path.clone() });
+            }
+            Err(error @ (OpenError::Io { .. } | OpenError::NoIdentity { .. })) if !is_new => {
+                tracing::error!(drive = %path.display(), "a drive is lost: {error}");
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let least = MIN_DRIVES.min(paths.len());
+    anyhow::ensure!(
+        opened.len() >= least,
+        "only {} of {} drives are there, and at least {least} are needed: check the paths and \
+         mounts",
+        opened.len(),
+        paths.len()
+    );
+    say_devices(&opened);
+    Ok(opened)
+}
+
+fn lost(path: PathBuf) -> OpenError {
+    let source = std::io::Error::from(std::io::ErrorKind::NotFound);
+    OpenError::Io { path, uid: rustix::process::geteuid().as_raw(), source }
+}
+
+/// What folders on one device survive is said, not left to be found out.
+fn say_devices(opened: &[Opened]) {
+    let devices: HashSet<_> = opened.iter().map(|drive| drive.store.device()).collect();
+    if devices.len() == opened.len() {
+        tracing::info!(nodes = opened.len(), "each node has a device of its own");
+        return;
+    }
+    tracing::warn!(
+        nodes = opened.len(),
+        devices = devices.len(),
+        "nodes share devices: a lost device takes all of its nodes with it"
+    );
+}
+
+/// Registers the drives and gives them as nodes by number.
+pub(super) async fn register(
+    opened: Vec<Opened>,
+    meta: &Arc<dyn Meta>,
+    zone: Option<&str>,
+    times: &TimesConfig,
+    shutdown: &Shutdown,
+) -> anyhow::Result<HashMap<NodeNumber, Arc<dyn Chunks>>> {
+    let mut nodes: HashMap<NodeNumber, Arc<dyn Chunks>> = HashMap::new();
+    for drive in opened {
+        let id = drive.store.drive_id();
+        let row = meta
+            .register_node(id, None, zone.unwrap_or(DEFAULT_ZONE), 1.0)
+            .await
+            .with_context(|| format!("can't register the drive {}", drive.path.display()))?;
+        tracing::debug!(node = row.number.0, drive = %drive.path.display(), "registered");
+        drive.store.set_node(row.number);
+        drive.store.set_draining(row.state == NodeState::Draining);
+        nodes.insert(row.number, Arc::clone(&drive.store) as Arc<dyn Chunks>);
+        let beat = heartbeat(drive.store, row, Arc::clone(meta), times.heartbeat);
+        let token = shutdown.token().clone();
+        shutdown.spawn("heartbeat", async move {
+            tokio::select! {
+                () = beat => {}
+                () = token.cancelled() => {}
+            }
+        });
+    }
+    Ok(nodes)
+}
+
+/// Says that a node is there, until its drive is found to be somebody else's.
+async fn heartbeat(store: Arc<Store>, row: NodeRow, meta: Arc<dyn Meta>, every: Duration) {
+    loop {
+        match beat(&store, &row, meta.as_ref()).await {
+            Ok(true) => {}
+            Ok(false) => {
+                tracing::error!(
+                    node = row.number.0,
+                    "this drive was registered by another process: it is fenced here"
+                );
+                store.fence();
+                return;
+            }
+            Err(error) => tracing::warn!(node = row.number.0, "heartbeat failed: {error}"),
+        }
+        tokio::time::sleep(every).await;
+    }
+}
+
+async fn beat(store: &Store, row: &NodeRow, meta: &dyn Meta) -> Result<bool, MetaError> {
+    let (state, capacity, free) = match store.condition() {
+        Ok(health) => (state_of(health.state), health.capacity_bytes, health.free_bytes),
+        // A drive whose size can't be read takes nothing.
+        Err(_) => (NodeState::Fenced, 0, 0),
+    };
+    meta.heartbeat(row.number, row.registration, state, capacity, free).await
+}
+
+fn state_of(state: DriveState) -> NodeState {
+    match state {
+        DriveState::Ok => NodeState::Active,
+        DriveState::Full => NodeState::Full,
+        DriveState::Fenced => NodeState::Fenced,
+        DriveState::Draining => NodeState::Draining,
+    }
+}

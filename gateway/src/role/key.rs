@@ -1,0 +1,114 @@
+//! `sixfold key`: users and their access keys.
+
+use super::admin::Target;
+use crate::auth::keys::Keys;
+use crate::meta::Meta;
+use crate::meta::types::{User, UserId};
+use clap::Subcommand;
+use std::sync::Arc;
+
+/// What can be done with keys.
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    /// Make an access key for a user; the user is made when there is none of that name
+    Create {
+        /// The user's name
+        #[arg(long)]
+        name: String,
+        /// The server
+        #[command(flatten)]
+        target: Target,
+    },
+    /// All access keys, without their secrets
+    List {
+        /// The server
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Delete an access key; it is refused everywhere within seconds
+    Delete {
+        /// The access key
+        access_key: String,
+        /// The server
+        #[command(flatten)]
+        target: Target,
+    },
+}
+
+/// Runs one of them.
+pub async fn run(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Create { name, target } => create(&name, &target).await,
+        Command::List { target } => list(&target).await,
+        Command::Delete { access_key, target } => delete(&access_key, &target).await,
+    }
+}
+
+fn keys(target: &Target) -> anyhow::Result<Keys> {
+    let meta: Arc<dyn Meta> = Arc::new(target.connect()?);
+    target.keys(meta)
+}
+
+async fn create(name: &str, target: &Target) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        !name.is_empty() && name.chars().count() <= 64 && !name.chars().any(char::is_control),
+        "a user's name has 1 to 64 characters"
+    );
+    let key = keys(target)?.create(name).await?;
+    let owner = owner_id(key.user.id);
+    if target.json {
+        let value = serde_json::json!({
+            "access_key": key.access_key,
+            "secret_key": key.secret.expose(),
+            "owner_id": owner,
+            "display_name": key.user.name,
+        });
+        println!("{value:#}");
+        return Ok(());
+    }
+    println!("access key    {}", key.access_key);
+    println!("secret key    {}   (not shown again)", key.secret.expose());
+    println!("owner id      {owner}");
+    println!("display name  {}", key.user.name);
+    Ok(())
+}
+
+async fn list(target: &Target) -> anyhow::Result<()> {
+    let meta: Arc<dyn Meta> = Arc::new(target.connect()?);
+    let rows = meta.keys().await?;
+    if target.json {
+        let rows: Vec<_> = rows.iter().map(|row| as_json(&row.access_key, &row.user)).collect();
+        println!("{:#}", serde_json::Value::from(rows));
+        return Ok(());
+    }
+    println!("{:<24} {:<20} owner id", "access key", "user");
+    for row in rows {
+        println!("{:<24} {:<20} {}", row.access_key, row.user.name, owner_id(row.user.id));
+    }
+    Ok(())
+}
+
+fn as_json(access_key: &str, user: &User) -> serde_json::Value {
+    serde_json::json!({
+        "access_key": access_key,
+        "owner_id": owner_id(user.id),
+        "display_name": user.name,
+    })
+}
+
+async fn delete(access_key: &str, target: &Target) -> anyhow::Result<()> {
+    let meta: Arc<dyn Meta> = Arc::new(target.connect()?);
+    anyhow::ensure!(meta.delete_key(access_key).await?, "there is no access key {access_key}");
+    if target.json {
+        println!("{}", serde_json::json!({ "deleted": access_key }));
+    } else {
+        println!("deleted {access_key}");
+    }
+    Ok(())
+}
+
+/// A user's id as clients see it: 64 hex digits, as Amazon's canonical ids.
+fn owner_id(id: UserId) -> String {
+    let half = id.0.simple().to_string();
+    format!("{half}{half}")
+}
