@@ -39,7 +39,7 @@ pub async fn run(command: Command) -> anyhow::Result<()> {
 pub(super) fn as_json(row: &NodeRow) -> serde_json::Value {
     serde_json::json!({
         "number": row.number.0,
-        "drive": row.drive,
+        "drive": row.drive.to_string(),
         "address": row.address,
         "zone": row.zone,
         "weight": row.weight,

@@ -24,7 +24,7 @@ pub async fn run(target: Target) -> anyhow::Result<()> {
     if target.json {
         let value = serde_json::json!({
             "version": env!("CARGO_PKG_VERSION"),
-            "cluster": cluster,
+            "cluster": cluster.to_string(),
             "nodes": nodes.iter().map(super::node::as_json).collect::<Vec<_>>(),
             "nodes_up": up,
             "nodes_registered": registered,
