@@ -17,6 +17,10 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
 
+/// What a probe is called in metrics. Probes are no requests of clients and have no line in the
+/// access log.
+pub(super) const HEALTH: &str = "Health";
+
 /// What the front needs to know.
 #[derive(Clone, Debug)]
 pub struct FrontSettings {
@@ -60,7 +64,7 @@ impl Front {
         let target = self.target(&request);
         let record = Arc::new(RequestRecord::new(request.method().clone(), target));
         if let Some(answer) = self.0.health.answer(&request) {
-            let _ = record.operation.set("Health".to_owned());
+            let _ = record.operation.set(HEALTH.to_owned());
             return LoggedBody::wrap(response::complete(answer, &record).await, record, None);
         }
         let permit = self.0.requests.clone().try_acquire_owned().ok();

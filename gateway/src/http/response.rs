@@ -179,6 +179,9 @@ impl Drop for LoggedBody {
         let elapsed = record.started.elapsed();
         let operation = record.operation_name();
         crate::metrics::request(operation, self.status, elapsed, self.sent_bytes);
+        if operation == super::front::HEALTH {
+            return;
+        }
         let escape =
             |text: &Option<String>| text.as_deref().unwrap_or("-").escape_debug().to_string();
         tracing::info!(

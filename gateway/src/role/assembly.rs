@@ -178,7 +178,8 @@ impl Parts {
 /// The jobs' paces with what the settings change.
 fn paces(config: &Config) -> Paces {
     let times = &config.times;
-    let at = |pace: JobPace, every| JobPace { every, first_after: pace.first_after.min(every), ..pace };
+    let at =
+        |pace: JobPace, every| JobPace { every, first_after: pace.first_after.min(every), ..pace };
     let defaults = Paces::default();
     Paces {
         collect: at(defaults.collect, times.collect_every),

@@ -24,8 +24,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
 
     let remote = RemoteSettings { secret: Some(needed.secret), tls: None };
     let cluster = meta.cluster_id().await?;
-    let directory =
-        Directory::with_remote(cluster, Arc::clone(&meta), HashMap::new(), remote);
+    let directory = Directory::with_remote(cluster, Arc::clone(&meta), HashMap::new(), remote);
     directory.refresh().await.context("can't read the registry of nodes")?;
     let lease = Lease::begin(Arc::clone(&meta), "gateway", config.times.lease_renewal).await?;
 
@@ -49,18 +48,20 @@ struct Needed<'a> {
 }
 
 fn needed(config: &Config) -> Result<Needed<'_>, ConfigError> {
-    let missing = |what: &str, name: &str| {
-        ConfigError::new(format!("a gateway needs {what}: set {name}"))
-    };
+    let missing =
+        |what: &str, name: &str| ConfigError::new(format!("a gateway needs {what}: set {name}"));
     let secret = config.cluster.secret.as_deref();
     let secret = secret.ok_or_else(|| {
         missing("the cluster secret", "SIXFOLD_CLUSTER_SECRET or SIXFOLD_CLUSTER_SECRET_FILE")
     })?;
     Ok(Needed {
         url: config.database.url.as_deref().ok_or_else(|| missing("PostgreSQL", "DATABASE_URL"))?,
-        master_key: config.cluster.master_key_file.as_deref().ok_or_else(|| {
-            missing("the cluster's master key file", "SIXFOLD_MASTER_KEY_FILE")
-        })?,
-        secret: ClusterSecret::parse(secret).map_err(|error| ConfigError::new(error.to_string()))?,
+        master_key: config
+            .cluster
+            .master_key_file
+            .as_deref()
+            .ok_or_else(|| missing("the cluster's master key file", "SIXFOLD_MASTER_KEY_FILE"))?,
+        secret: ClusterSecret::parse(secret)
+            .map_err(|error| ConfigError::new(error.to_string()))?,
     })
 }

@@ -45,7 +45,11 @@ async fn take(given: RootCredentials, keys: &Keys, home: &Home) -> anyhow::Resul
         .await
         .context("can't store the given root pair")?;
     if has_changed {
-        tracing::info!(access_key, source, "the given root pair is taken; an older one is replaced");
+        tracing::info!(
+            access_key,
+            source,
+            "the given root pair is taken; an older one is replaced"
+        );
     } else {
         tracing::info!(access_key, source, "the given root pair is taken");
     }

@@ -117,6 +117,9 @@ impl Database {
 
     async fn stop(self) -> anyhow::Result<()> {
         let Some(managed) = self.managed else { return Ok(()) };
-        managed.stop().await.context("PostgreSQL did not stop cleanly; it recovers at the next start")
+        managed
+            .stop()
+            .await
+            .context("PostgreSQL did not stop cleanly; it recovers at the next start")
     }
 }

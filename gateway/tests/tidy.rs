@@ -1,0 +1,201 @@
+//! The limits of style that a machine can keep: length of files, functions and lines, and words
+//! that are not ours. An exception is a line in a table below, with its reason; the tables may
+//! only shrink.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Lines of a file without its tests.
+const MAX_FILE_LINES: usize = 400;
+
+/// Lines of a function.
+const MAX_FUNCTION_LINES: usize = 70;
+
+/// Characters of a line.
+const MAX_COLUMNS: usize = 100;
+
+/// Files that may be longer, and why.
+const LONG_FILES: &[(&str, &str)] =
+    &[("gateway/src/meta/types.rs", "a list of types without logic, all of them read together")];
+
+/// Functions that may be longer, and why.
+const LONG_FUNCTIONS: &[(&str, &str)] = &[];
+
+/// Words that hide what a thing is, as parts of names.
+const BANNED: &[&str] = &["shard", "blob", "replica", "manager", "helper", "util", "resync"];
+
+/// Where such a word is somebody else's name, and whose.
+const BANNED_ALLOWED: &[(&str, &str)] = &[
+    ("http_body_util", "a crate"),
+    ("hyper_util", "a crate"),
+    ("tokio_util", "a crate"),
+    ("pg_replication", "PostgreSQL's own"),
+    ("distribut", "an English word with util in no part of it"),
+];
+
+struct Source {
+    name: String,
+    lines: Vec<String>,
+}
+
+impl Source {
+    /// The lines before the tests.
+    fn core(&self) -> &[String] {
+        let tests = self.lines.iter().position(|line| line.trim_start() == "#[cfg(test)]");
+        // A test module in its own file is declared at the top; it has no body here.
+        match tests {
+            Some(at) if self.lines[at..].iter().any(|line| line.starts_with("mod tests {")) => {
+                &self.lines[..at]
+            }
+            _ => &self.lines,
+        }
+    }
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+/// Every Rust file that people write.
+fn sources() -> Vec<Source> {
+    let mut found = Vec::new();
+    for package in ["gateway", "node", "proto", "compat-tests"] {
+        collect(&root().join(package), &mut found);
+    }
+    assert!(found.len() > 50, "the sources were not found");
+    found
+}
+
+fn collect(dir: &Path, found: &mut Vec<Source>) {
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        let is_generated = path.components().any(|part| {
+            let part = part.as_os_str();
+            part == "gen" || part == "target" || part == "node_modules" || part == "clients"
+        });
+        if is_generated {
+            continue;
+        }
+        if path.is_dir() {
+            collect(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let name = path.strip_prefix(root()).unwrap().to_str().unwrap().to_owned();
+            let lines = fs::read_to_string(&path).unwrap().lines().map(str::to_owned).collect();
+            found.push(Source { name, lines });
+        }
+    }
+}
+
+fn is_test(name: &str) -> bool {
+    name.ends_with("tests.rs") || name.contains("/tests/") || name.ends_with("tidy.rs")
+}
+
+fn report(what: &str, broken: &[String]) {
+    assert!(broken.is_empty(), "{what}:\n{}", broken.join("\n"));
+}
+
+#[test]
+fn no_file_is_too_long() {
+    let broken: Vec<_> = sources()
+        .iter()
+        .filter(|source| !is_test(&source.name))
+        .filter(|source| !LONG_FILES.iter().any(|(name, _)| *name == source.name))
+        .filter(|source| source.core().len() > MAX_FILE_LINES)
+        .map(|source| format!("{}: {} lines", source.name, source.core().len()))
+        .collect();
+    report("files over the limit", &broken);
+}
+
+#[test]
+fn no_function_is_too_long() {
+    let mut broken = Vec::new();
+    for source in sources() {
+        for (name, line, length) in functions(&source.lines) {
+            let place = format!("{}::{name}", source.name);
+            let is_allowed = LONG_FUNCTIONS.iter().any(|(allowed, _)| *allowed == place);
+            if length > MAX_FUNCTION_LINES && !is_allowed && !is_test(&source.name) {
+                broken.push(format!("{place} at line {line}: {length} lines"));
+            }
+        }
+    }
+    report("functions over the limit", &broken);
+}
+
+/// Name, first line and length of every function, by the indentation that rustfmt keeps.
+fn functions(lines: &[String]) -> Vec<(String, usize, usize)> {
+    let mut found = Vec::new();
+    for (at, line) in lines.iter().enumerate() {
+        let Some((before, after)) = line.split_once("fn ") else { continue };
+        let words = ["pub", "async", "const", "unsafe", "pub(super)", "pub(crate)"];
+        if !before.split_whitespace().all(|word| words.contains(&word)) {
+            continue;
+        }
+        let indent = line.len() - line.trim_start().len();
+        let end = format!("{}}}", " ".repeat(indent));
+        let is_end = |line: &&String| **line == end || line.starts_with(&format!("{end} "));
+        let Some(length) = lines[at..].iter().position(|line| is_end(&line)) else { continue };
+        let name = after.split(['(', '<']).next().unwrap_or("").to_owned();
+        found.push((name, at + 1, length + 1));
+    }
+    found
+}
+
+#[test]
+fn no_line_is_too_wide() {
+    let mut broken = Vec::new();
+    for source in sources() {
+        for (at, line) in source.lines.iter().enumerate() {
+            let is_literal = line.contains("://") || line.trim_start().starts_with('"');
+            if line.chars().count() > MAX_COLUMNS && !is_literal && !source.skips_format(at) {
+                broken.push(format!("{}:{}", source.name, at + 1));
+            }
+        }
+    }
+    report("lines over the limit", &broken);
+}
+
+impl Source {
+    /// Whether a line stands in a table that rustfmt leaves alone, or in prose for people.
+    fn skips_format(&self, at: usize) -> bool {
+        let is_table = self.lines[..at].iter().any(|line| line.contains("rustfmt::skip"));
+        is_table || self.lines[at].trim_start().starts_with("//")
+    }
+}
+
+#[test]
+fn no_name_hides_what_it_means() {
+    let mut broken = Vec::new();
+    for source in sources().iter().filter(|source| !source.name.ends_with("tidy.rs")) {
+        for (at, line) in source.lines.iter().enumerate() {
+            let mut text = line.to_lowercase();
+            for (allowed, _) in BANNED_ALLOWED {
+                text = text.replace(allowed, "");
+            }
+            let declares = ["fn ", "struct ", "enum ", "trait ", "mod ", "let ", "type "];
+            for word in BANNED {
+                if text.contains(word) && declares.iter().any(|keyword| text.contains(keyword)) {
+                    broken.push(format!("{}:{}: {word}", source.name, at + 1));
+                }
+            }
+        }
+    }
+    report("words that are not ours", &broken);
+}
+
+/// An exception whose reason is gone must go too.
+#[test]
+fn exceptions_are_still_needed() {
+    let sources = sources();
+    for (name, reason) in LONG_FILES {
+        let source = sources.iter().find(|source| source.name == *name).expect(name);
+        assert!(source.core().len() > MAX_FILE_LINES, "{name} no longer needs: {reason}");
+    }
+    for (place, reason) in LONG_FUNCTIONS {
+        let (name, function) = place.rsplit_once("::").unwrap();
+        let source = sources.iter().find(|source| source.name == name).expect(name);
+        let is_long = functions(&source.lines)
+            .iter()
+            .any(|(own, _, length)| own == function && *length > MAX_FUNCTION_LINES);
+        assert!(is_long, "{place} no longer needs: {reason}");
+    }
+}
