@@ -3,6 +3,10 @@
 //! It is renewed with a steady pace; each renewal publishes the oldest read still running, so
 //! that no collector deletes under it, and compares the two clocks. Once the lease was ended by
 //! somebody else, a new one is taken; what was written under the old one fails at its commit.
+//!
+//! A process may live for months, and nothing that it wrote and gave up can be swept while the
+//! lease it was written under lives. So the lease is changed from time to time: writes begin
+//! under the new one, and the old one is renewed for as long as a write may take, then ended.
 
 #[cfg(test)]
 mod tests;
@@ -11,13 +15,19 @@ use crate::data::CurrentLease;
 use crate::meta::{Meta, MetaError, Result};
 use sixfold_proto::name::LeaseId;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
 
 /// How often a lease is renewed.
 pub const RENEW_EVERY: Duration = Duration::from_secs(20);
+
+/// How often a lease gives way to a new one.
+pub const CHANGE_EVERY: Duration = Duration::from_hours(1);
+
+/// How long a lease is kept once it gave way: no upload of one object or part takes longer.
+pub const KEEP_CHANGED: Duration = Duration::from_hours(12);
 
 /// The pause before a failed renewal is tried again.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
@@ -27,6 +37,29 @@ const CLOCK_ALARM: Duration = Duration::from_secs(60);
 
 /// A clock this far off would refuse signatures that are right: not ready.
 const CLOCK_LIMIT: Duration = Duration::from_mins(10);
+
+/// When a lease is renewed, changed and ended. Tests override it.
+#[derive(Clone, Copy, Debug)]
+pub struct LeasePace {
+    /// How often it is renewed.
+    pub renew_every: Duration,
+    /// How often it gives way to a new one.
+    pub change_every: Duration,
+    /// How long it is kept after that.
+    pub keep_changed: Duration,
+}
+
+impl Default for LeasePace {
+    fn default() -> Self {
+        RENEW_EVERY.into()
+    }
+}
+
+impl From<Duration> for LeasePace {
+    fn from(renew_every: Duration) -> Self {
+        Self { renew_every, change_every: CHANGE_EVERY, keep_changed: KEEP_CHANGED }
+    }
+}
 
 /// How far this machine's clock is from the database's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,8 +79,12 @@ type OldestRead = Box<dyn Fn() -> Option<Duration> + Send + Sync>;
 pub struct Lease {
     meta: Arc<dyn Meta>,
     holder: String,
-    renew_every: Duration,
+    pace: LeasePace,
     current: AtomicU64,
+    /// When the current one was taken.
+    taken: Mutex<Instant>,
+    /// Those that gave way, and when.
+    changed: Mutex<Vec<(LeaseId, Instant)>>,
     clock_ahead_ms: AtomicI64,
     oldest_read: OnceLock<OldestRead>,
 }
@@ -57,15 +94,17 @@ impl Lease {
     pub async fn begin(
         meta: Arc<dyn Meta>,
         holder: impl Into<String>,
-        renew_every: Duration,
+        pace: impl Into<LeasePace>,
     ) -> Result<Arc<Self>> {
         let holder = holder.into();
         let current = meta.begin_lease(&holder).await?;
         let lease = Self {
             meta,
             holder,
-            renew_every,
+            pace: pace.into(),
             current: AtomicU64::new(current.0),
+            taken: Mutex::new(Instant::now()),
+            changed: Mutex::default(),
             clock_ahead_ms: AtomicI64::new(0),
             oldest_read: OnceLock::new(),
         };
@@ -81,24 +120,28 @@ impl Lease {
 
     /// Renews until `stop`. Ending the lease comes after the last write: [`Lease::end`].
     pub async fn keep(&self, stop: &CancellationToken) {
-        let mut pause = self.renew_every;
+        let mut pause = self.pace.renew_every;
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(pause) => {}
             }
-            pause = match self.renew().await {
-                Ok(()) => self.renew_every,
+            pause = match self.turn().await {
+                Ok(()) => self.pace.renew_every,
                 Err(error) => {
                     tracing::warn!(%error, "the lease could not be renewed, trying again");
-                    RETRY_PAUSE.min(self.renew_every)
+                    RETRY_PAUSE.min(self.pace.renew_every)
                 }
             };
         }
     }
 
-    /// Ends the lease: the leftovers of this process may be swept at once.
+    /// Ends the lease, and those that gave way to it: the leftovers of this process may be swept
+    /// at once.
     pub async fn end(&self) -> Result<()> {
+        for (lease, _) in self.changed() {
+            self.meta.end_lease(lease).await?;
+        }
         self.meta.end_lease(self.current()).await
     }
 
@@ -117,8 +160,55 @@ impl Lease {
         }
     }
 
+    /// Renews the lease and those that gave way; ends what has been kept for long enough.
+    async fn turn(&self) -> Result<()> {
+        self.renew().await?;
+        for (lease, since) in self.changed() {
+            if since.elapsed() >= self.pace.keep_changed {
+                self.meta.end_lease(lease).await?;
+                self.forget(lease);
+                continue;
+            }
+            match self.meta.renew_lease(lease, self.oldest_read()).await {
+                Ok(_) => {}
+                Err(MetaError::LeaseEnded) => self.forget(lease),
+                Err(error) => return Err(error),
+            }
+        }
+        if lock(&self.taken).elapsed() >= self.pace.change_every {
+            self.change().await?;
+        }
+        Ok(())
+    }
+
+    /// Takes a new lease for the writes that begin from now on.
+    async fn change(&self) -> Result<()> {
+        let old = self.take().await?;
+        lock(&self.changed).push((old, Instant::now()));
+        Ok(())
+    }
+
+    /// Makes a new lease the current one; answers the one before it.
+    async fn take(&self) -> Result<LeaseId> {
+        let new = self.meta.begin_lease(&self.holder).await?;
+        *lock(&self.taken) = Instant::now();
+        Ok(LeaseId(self.current.swap(new.0, Ordering::AcqRel)))
+    }
+
+    fn changed(&self) -> Vec<(LeaseId, Instant)> {
+        lock(&self.changed).clone()
+    }
+
+    fn forget(&self, lease: LeaseId) {
+        lock(&self.changed).retain(|(changed, _)| *changed != lease);
+    }
+
+    fn oldest_read(&self) -> Option<Duration> {
+        self.oldest_read.get().and_then(|oldest| oldest())
+    }
+
     async fn renew(&self) -> Result<()> {
-        let oldest_read = self.oldest_read.get().and_then(|oldest| oldest());
+        let oldest_read = self.oldest_read();
         let before = OffsetDateTime::now_utc();
         match self.meta.renew_lease(self.current(), oldest_read).await {
             Ok(renewal) => {
@@ -131,11 +221,10 @@ impl Lease {
     }
 
     async fn replace(&self) -> Result<()> {
-        let new = self.meta.begin_lease(&self.holder).await?;
-        let old = self.current.swap(new.0, Ordering::AcqRel);
+        let old = self.take().await?;
         tracing::warn!(
-            lease.old = format!("{old:016x}"),
-            lease.new = format!("{:016x}", new.0),
+            lease.old = format!("{:016x}", old.0),
+            lease.new = format!("{:016x}", self.current().0),
             "the lease was ended by another process: writes under it fail, a new one is taken"
         );
         Ok(())
@@ -164,4 +253,8 @@ impl CurrentLease for Lease {
     fn current(&self) -> LeaseId {
         LeaseId(self.current.load(Ordering::Acquire))
     }
+}
+
+fn lock<T>(value: &Mutex<T>) -> MutexGuard<'_, T> {
+    value.lock().unwrap_or_else(PoisonError::into_inner)
 }

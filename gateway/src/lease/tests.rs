@@ -57,3 +57,23 @@ async fn clocks_are_compared_in_the_middle_of_the_call() {
         assert_eq!(lease.clock_ahead(), behind);
     }
 }
+
+#[tokio::test]
+async fn a_lease_gives_way_and_is_kept_for_the_writes_under_it() {
+    let meta: Arc<dyn Meta> = Arc::new(Model::new());
+    let keep_changed = Duration::from_millis(100);
+    let pace = LeasePace { renew_every: SOON, change_every: Duration::ZERO, keep_changed };
+    let lease = Lease::begin(meta.clone(), "test", pace).await.unwrap();
+    let first = lease.current();
+    lease.turn().await.unwrap();
+    let second = lease.current();
+    assert_ne!(second, first, "writes begin under a new one");
+    lease.turn().await.unwrap();
+    meta.renew_lease(first, None).await.unwrap();
+    tokio::time::sleep(keep_changed).await;
+    lease.turn().await.unwrap();
+    assert!(matches!(meta.renew_lease(first, None).await, Err(MetaError::LeaseEnded)));
+    meta.renew_lease(lease.current(), None).await.unwrap();
+    lease.end().await.unwrap();
+    assert!(meta.end_expired_leases(Duration::ZERO, 10).await.unwrap().is_empty(), "all ended");
+}

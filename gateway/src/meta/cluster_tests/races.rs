@@ -172,3 +172,14 @@ async fn the_role_of_a_node_may_call_its_functions_and_nothing_else() {
     let removed = as_node(&mut node, "select node_heartbeat(1::smallint, 1, 'removed', 1, 1)");
     assert!(removed.await.unwrap_err().contains("can't say"));
 }
+
+/// The test server asks every role but its owner for a password.
+#[tokio::test]
+async fn a_node_logs_in_with_the_password_that_was_set() {
+    let (pg, url) = pg().await;
+    let with = |password: &str| url.replace("sixfold@", &format!("sixfold_node:{password}@"));
+    pg.set_node_password("it's-quoted").await.unwrap();
+    let mut node = connect(&with("it%27s-quoted")).await;
+    as_node(&mut node, "select node_heartbeat(1::smallint, 1, 'active', 1, 1)").await.unwrap();
+    assert!(PgConnection::connect(&with("guessed")).await.is_err());
+}

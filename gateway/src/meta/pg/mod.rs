@@ -46,6 +46,11 @@ impl Pg {
     pub fn pool(&self) -> &PgPool {
         &self.pool
     }
+
+    /// Lets node processes log in as the role `sixfold_node` with this password.
+    pub async fn set_node_password(&self, password: &str) -> Result<()> {
+        within(nodes::set_node_password(&self.pool, password)).await
+    }
 }
 
 #[async_trait]

@@ -5,7 +5,7 @@ use super::error::from_sqlx;
 use crate::meta::Result;
 use crate::meta::types::{NodeRow, NodeState};
 use sixfold_proto::name::NodeNumber;
-use sqlx::PgPool;
+use sqlx::{AssertSqlSafe, PgPool};
 use uuid::Uuid;
 
 /// A node's columns.
@@ -93,6 +93,19 @@ pub(super) async fn nodes(pool: &PgPool) -> Result<Vec<NodeRow>> {
 
 pub(super) async fn cluster_id(pool: &PgPool) -> Result<Uuid> {
     sqlx::query_scalar!("select id from cluster").fetch_one(pool).await.map_err(from_sqlx)
+}
+
+/// Lets node processes log in with this password. The text of the statement is made by the
+/// database, which quotes it. Not a checked query: it has no result to check.
+pub(super) async fn set_node_password(pool: &PgPool, password: &str) -> Result<()> {
+    let statement: String =
+        sqlx::query_scalar("select format('alter role sixfold_node login password %L', $1::text)")
+            .bind(password)
+            .fetch_one(pool)
+            .await
+            .map_err(from_sqlx)?;
+    sqlx::raw_sql(AssertSqlSafe(statement)).execute(pool).await.map_err(from_sqlx)?;
+    Ok(())
 }
 
 fn state_text(state: NodeState) -> &'static str {
