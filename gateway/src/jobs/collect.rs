@@ -56,9 +56,9 @@ impl Job for Collect {
         let bodies = self.meta.freed_bodies(self.at_least, PER_STEP).await?;
         let on_each = by_node(&bodies).into_iter();
         futures::future::join_all(on_each.map(|(number, names)| async move {
-            match self.nodes.node(number) {
-                Some(node) => delete_all(number, &*node, names).await,
-                None => tracing::debug!(node.number = number.0, "away, left to the sweep"),
+            // One that is away is left to the sweep.
+            if let Some(node) = self.nodes.node(number) {
+                delete_all(number, &*node, names).await;
             }
         }))
         .await;

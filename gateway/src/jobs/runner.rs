@@ -10,7 +10,7 @@ use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
 
 /// The longest pause after errors.
-const BACK_OFF_LIMIT: Duration = Duration::from_secs(60);
+const BACK_OFF_LIMIT: Duration = Duration::from_mins(1);
 
 /// The shortest.
 const BACK_OFF_START: Duration = Duration::from_secs(1);

@@ -33,7 +33,7 @@ pub const KEEP_CHANGED: Duration = Duration::from_hours(12);
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
 /// A clock this far from the database's is an alarm.
-const CLOCK_ALARM: Duration = Duration::from_secs(60);
+const CLOCK_ALARM: Duration = Duration::from_mins(1);
 
 /// A clock this far off would refuse signatures that are right: not ready.
 const CLOCK_LIMIT: Duration = Duration::from_mins(10);
