@@ -3,9 +3,13 @@
 
 #[cfg(test)]
 mod cluster_tests;
+#[cfg(test)]
+mod conformance;
 pub mod migrate;
 pub mod model;
 pub mod pg;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 pub mod types;
 
 use async_trait::async_trait;
