@@ -560,8 +560,8 @@ begin
     end if;
     perform pg_advisory_xact_lock(p_lock);
     outcome := check_condition_v1(p_bucket, p_key, p_if_match, p_if_none_match);
-    if outcome = 'done' and (cardinality(p_numbers), p_size) is distinct from (
-            select count(*)::integer, sum(p.size)::bigint
+    if outcome = 'done' and not (
+            select count(*) = cardinality(p_numbers) and coalesce(sum(p.size), -1) = p_size
             from unnest(p_numbers, p_etags) l (number, etag)
             join part p on p.upload_id = p_upload and p.number = l.number and p.etag = l.etag) then
         outcome := 'parts_changed';

@@ -3,7 +3,7 @@
 
 mod bucket;
 mod delete;
-mod fixture;
+pub(super) mod fixture;
 mod list;
 mod object;
 mod random;

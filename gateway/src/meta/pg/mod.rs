@@ -10,6 +10,8 @@ mod lease;
 mod nodes;
 mod object;
 mod page;
+#[cfg(test)]
+mod races;
 mod resolve;
 mod upload;
 mod users;

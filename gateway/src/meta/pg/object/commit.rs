@@ -17,17 +17,16 @@ use uuid::Uuid;
 
 /// What `commit_v1` answers for an item.
 #[derive(Debug)]
-struct OutcomeRow {
-    outcome: String,
+pub(in crate::meta::pg) struct OutcomeRow {
+    pub(in crate::meta::pg) outcome: String,
     version: Option<Uuid>,
     modified: Option<OffsetDateTime>,
 }
 
 pub(in crate::meta::pg) async fn commit(pool: &PgPool, commit: Commit) -> Result<CommitOutcome> {
-    let extents = extents(&commit.body)?;
     let version = Uuid::new_v4();
     let mut connection = acquire(pool).await?;
-    let call = call(&mut connection, &commit, &extents, version);
+    let call = call(&mut connection, &commit, version);
     let error = match tokio::time::timeout(ANSWER_LIMIT, call).await {
         Ok(Ok(row)) => return outcome(row),
         Ok(Err(Failure::Columns(error))) => return Err(error),
@@ -56,17 +55,18 @@ fn extents(source: &BodySource) -> Result<ExtentArrays> {
 }
 
 /// Why the call failed: before or after something was sent.
-enum Failure {
+#[derive(Debug)]
+pub(in crate::meta::pg) enum Failure {
     Columns(MetaError),
     Sql(sqlx::Error),
 }
 
-async fn call(
+pub(in crate::meta::pg) async fn call(
     connection: &mut PgConnection,
     commit: &Commit,
-    extents: &ExtentArrays,
     version: Uuid,
 ) -> std::result::Result<OutcomeRow, Failure> {
+    let extents = extents(&commit.body).map_err(Failure::Columns)?;
     let content = &commit.content;
     let body = body_of(&commit.body);
     let checksum = ChecksumColumns::of(content.checksum.as_ref());

@@ -22,8 +22,8 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(11);
 
 /// What `complete_v1` answers.
 #[derive(Debug)]
-struct OutcomeRow {
-    outcome: String,
+pub(in crate::meta::pg) struct OutcomeRow {
+    pub(in crate::meta::pg) outcome: String,
     etag: Option<String>,
     version: Option<Uuid>,
     modified: Option<OffsetDateTime>,
@@ -68,7 +68,7 @@ async fn attempt(pool: &PgPool, completion: &Completion) -> Result<Attempt> {
 }
 
 /// What needs converting before anything is sent.
-struct Columns {
+pub(in crate::meta::pg) struct Columns {
     numbers: Vec<i32>,
     etags: Vec<String>,
     hash: Vec<u8>,
@@ -80,7 +80,7 @@ struct Columns {
 }
 
 impl Columns {
-    fn of(completion: &Completion) -> Result<Self> {
+    pub(in crate::meta::pg) fn of(completion: &Completion) -> Result<Self> {
         let content = &completion.content;
         Ok(Self {
             numbers: completion.parts.iter().map(|(number, _)| i32::from(*number)).collect(),
@@ -107,7 +107,7 @@ async fn transaction(
     Ok(row)
 }
 
-async fn call(
+pub(in crate::meta::pg) async fn call(
     connection: &mut PgConnection,
     completion: &Completion,
     columns: &Columns,

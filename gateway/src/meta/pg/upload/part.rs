@@ -17,19 +17,7 @@ pub(in crate::meta::pg) async fn commit_part(
     part: Part,
     body: Option<NewBody>,
 ) -> Result<PartOutcome> {
-    let mut extents = ExtentArrays::default();
-    if let Some(body) = &body {
-        extents.add(body.id, &body.extents)?;
-    }
-    let row = PartRow {
-        lease: lease_number(lease),
-        upload,
-        size: size_number(part.size)?,
-        checksum: ChecksumColumns::of(part.checksum.as_ref()),
-        part: &part,
-        body: body.as_ref(),
-        extents,
-    };
+    let row = PartRow::of(lease, upload, &part, body.as_ref())?;
     let mut connection = acquire(pool).await?;
     let error = match tokio::time::timeout(ANSWER_LIMIT, call(&mut connection, &row)).await {
         Ok(Ok(modified)) => return Ok(outcome(modified)),
@@ -43,7 +31,7 @@ pub(in crate::meta::pg) async fn commit_part(
 }
 
 /// What `commit_part_v1` takes.
-struct PartRow<'a> {
+pub(in crate::meta::pg) struct PartRow<'a> {
     lease: i64,
     upload: UploadId,
     size: i64,
@@ -53,7 +41,30 @@ struct PartRow<'a> {
     extents: ExtentArrays,
 }
 
-async fn call(
+impl<'a> PartRow<'a> {
+    pub(in crate::meta::pg) fn of(
+        lease: LeaseId,
+        upload: UploadId,
+        part: &'a Part,
+        body: Option<&'a NewBody>,
+    ) -> Result<Self> {
+        let mut extents = ExtentArrays::default();
+        if let Some(body) = body {
+            extents.add(body.id, &body.extents)?;
+        }
+        Ok(Self {
+            lease: lease_number(lease),
+            upload,
+            size: size_number(part.size)?,
+            checksum: ChecksumColumns::of(part.checksum.as_ref()),
+            part,
+            body,
+            extents,
+        })
+    }
+}
+
+pub(in crate::meta::pg) async fn call(
     connection: &mut PgConnection,
     row: &PartRow<'_>,
 ) -> std::result::Result<Option<OffsetDateTime>, sqlx::Error> {
