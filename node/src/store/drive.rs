@@ -10,7 +10,7 @@
 //! ```
 
 use super::OpenError;
-use super::format::VERSION;
+use super::format::{DriveKey, VERSION};
 use super::io::Io;
 use rustix::fs::FlockOperation;
 use std::fs::{self, File, OpenOptions};
@@ -58,6 +58,11 @@ impl Drive {
 
     pub(super) fn id(&self) -> Uuid {
         self.id
+    }
+
+    /// The seed of this drive's headers.
+    pub(super) fn key(&self) -> DriveKey {
+        DriveKey::new(self.id)
     }
 
     pub(super) fn device(&self) -> u64 {

@@ -58,7 +58,7 @@ impl FileWriter {
         let file = inner.written(inner.io.create(&path))?;
         let unfinished = Unfinished { inner: Arc::clone(inner), path, named: false };
         let subject = Subject::Chunk { writer, cell_bytes, body_bytes: 0 };
-        let header = Header { name, copy, subject, batch: 0 }.encode();
+        let header = Header { name, copy, subject, batch: 0 }.encode(inner.drive.key());
         let mut content = Box::new(Xxh3::new());
         content.update(body);
         let mut slices = [IoSlice::new(&header), IoSlice::new(body)];
@@ -103,9 +103,9 @@ impl FileWriter {
         inner.synced(inner.io.rename(&self.unfinished.path, &path))?;
         self.unfinished.named = true;
         inner.synced(inner.directories.sync(folder, &inner.io))?;
-        super::lock(&inner.index).insert(&Located { entry, place: Place::File });
-        if let Some(old) = old {
-            inner.discard(&old);
+        let replaced = super::lock(&inner.index).insert(&Located { entry, place: Place::File });
+        if let Some(replaced) = replaced {
+            inner.discard(&replaced);
         }
         Ok(self.copy)
     }

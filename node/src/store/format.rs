@@ -16,7 +16,7 @@
 //! 40  4 bytes of a cell but the last    40  4 offset of the dead record
 //! 44  4 bytes of the cells, below       44  4 zero
 //! 48  8 batch, below                    48  8 batch
-//! 56  8 XXH3 of bytes 0 to 55           56  8 XXH3 of bytes 0 to 55
+//! 56  8 XXH3 of bytes 0 to 55           56  8 XXH3 of bytes 0 to 55, both seeded by the drive
 //!
 //! cell i at 64 + i * (cell bytes + 8): its bytes, then its 8-byte keyed checksum
 //!
@@ -34,7 +34,9 @@
 //! is bound to its name and copy, so that a stale one of other bytes can't close a torn chunk.
 //! "Bytes of the cells" counts data and checksums; it is 0 in a file, whose header is written
 //! before its size is known and whose end says it. "Batch" is the segment's number in the
-//! upper and the sync's number within it in the lower half; 0 in a file.
+//! upper and the sync's number within it in the lower half; 0 in a file. A header's checksum is
+//! seeded with the drive's id, which no client knows: bytes that a client stores can't pass for
+//! a record when a start searches a damaged segment for the next one.
 //!
 //! A sealed segment ends with an index, so that a start reads ends only:
 //!
@@ -50,6 +52,7 @@
 
 use sixfold_proto::chunks::{MAX_CELL_BYTES, MAX_CELLS_PER_CHUNK};
 use sixfold_proto::name::{ChunkIndex, ChunkName, CopyNumber, ExtentId, LeaseId};
+use uuid::Uuid;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 /// The version that is written, of records and of the directory.
@@ -67,8 +70,7 @@ pub(super) const TRAILER_BYTES: usize = 40;
 /// Records start at multiples of this, so that a lost place is found again.
 pub(super) const RECORD_ALIGNMENT: usize = 8;
 
-/// The magic of a header or tombstone.
-pub(super) const MAGIC: [u8; 4] = *b"6FCH";
+const MAGIC: [u8; 4] = *b"6FCH";
 const SEAL_MAGIC: [u8; 4] = *b"6FSE";
 const INDEX_MAGIC: [u8; 8] = *b"6FINDEX1";
 const KIND_CHUNK: u8 = 1;
@@ -81,6 +83,17 @@ const _: () = assert!(TRAILER_BYTES == 32 + 8);
 // The lengths of a chunk fit the fields that hold them.
 const _: () =
     assert!((MAX_CELL_BYTES + CHECKSUM_BYTES) as u64 * (MAX_CELLS_PER_CHUNK as u64) < 1 << 32);
+
+/// The seed of a drive's headers.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct DriveKey(u64);
+
+impl DriveKey {
+    /// The seed that follows from a drive's id.
+    pub(super) fn new(drive: Uuid) -> Self {
+        Self(xxh3_64(drive.as_bytes()))
+    }
+}
 
 /// What a header is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,7 +131,7 @@ pub(super) struct Header {
 
 impl Header {
     /// The header's bytes.
-    pub(super) fn encode(&self) -> [u8; HEADER_BYTES] {
+    pub(super) fn encode(&self, key: DriveKey) -> [u8; HEADER_BYTES] {
         let mut bytes = [0; HEADER_BYTES];
         bytes[..4].copy_from_slice(&MAGIC);
         bytes[4..6].copy_from_slice(&VERSION.to_le_bytes());
@@ -137,14 +150,17 @@ impl Header {
         bytes[32..40].copy_from_slice(&place.to_le_bytes());
         bytes[40..44].copy_from_slice(&size.to_le_bytes());
         bytes[44..48].copy_from_slice(&body.to_le_bytes());
-        stamp_batch(&mut bytes, self.batch);
+        bytes[48..56].copy_from_slice(&self.batch.to_le_bytes());
+        let checksum = xxh3_64_with_seed(&bytes[..56], key.0);
+        bytes[56..].copy_from_slice(&checksum.to_le_bytes());
         bytes
     }
 
     /// Reads a header; `None` when it is none, or damaged, or of an unknown version.
-    pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
+    pub(super) fn decode(bytes: &[u8], key: DriveKey) -> Option<Self> {
         let bytes: &[u8; HEADER_BYTES] = bytes.first_chunk()?;
-        if bytes[..4] != MAGIC || u64_at(bytes, 56) != xxh3_64(&bytes[..56]) {
+        let checksum = u64_at(bytes, 56);
+        if bytes[..4] != MAGIC || checksum != xxh3_64_with_seed(&bytes[..56], key.0) {
             return None;
         }
         Self::from_fields(bytes, u32_at(bytes, 44), u64_at(bytes, 48))
@@ -183,14 +199,6 @@ impl Header {
             }
         }
     }
-}
-
-/// Writes the batch into an encoded header and its checksum anew: the writer of a segment
-/// learns the batch after everything else.
-pub(super) fn stamp_batch(header: &mut [u8; HEADER_BYTES], batch: u64) {
-    header[48..56].copy_from_slice(&batch.to_le_bytes());
-    let checksum = xxh3_64(&header[..56]);
-    header[56..].copy_from_slice(&checksum.to_le_bytes());
 }
 
 /// The lengths of a chunk, from which all its offsets follow.
@@ -311,7 +319,8 @@ pub(super) struct IndexEntry {
 pub(super) fn encode_index(segment: u32, offset: u32, entries: &[IndexEntry]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(entries.len() * INDEX_ENTRY_BYTES + TRAILER_BYTES);
     for entry in entries {
-        let header = entry.header.encode();
+        // The checksum is not taken over: any key serves.
+        let header = entry.header.encode(DriveKey(0));
         bytes.extend_from_slice(&header[4..44]);
         bytes.extend_from_slice(&header[44..48]);
         bytes.extend_from_slice(&entry.offset.to_le_bytes());

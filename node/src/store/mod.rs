@@ -23,6 +23,7 @@ mod record;
 mod recover;
 mod segment;
 mod sync;
+mod threads;
 
 pub use io::{Hook, Step};
 pub use options::{DEFAULT_RESERVE_BYTES, OpenError, StoreOptions};
@@ -33,7 +34,8 @@ use futures::StreamExt;
 use futures::stream::{self, BoxStream};
 use index::{Claim, Index, Place};
 use read::OpenChunk;
-use segment::Segments;
+use segment::writer::{Active, Request, write_index};
+use segment::{Burial, Segments};
 use sixfold_proto::checksum::CellKey;
 use sixfold_proto::chunks::{
     Cell, ChunkEntry, Chunks, DriveState, Health, MAX_CELLS_PER_CHUNK, MAX_LIST_ENTRIES, NodeError,
@@ -45,6 +47,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use sync::DirectorySync;
+use threads::Threads;
 use uuid::Uuid;
 
 /// The most bytes of data that make a chunk a small one.
@@ -56,6 +59,7 @@ const CELLS_PER_RUN: u32 = 4;
 /// The chunks of one drive.
 pub struct Store {
     inner: Arc<Inner>,
+    threads: Threads,
 }
 
 /// What all calls of a store share.
@@ -94,7 +98,10 @@ impl Store {
             draining: AtomicBool::new(false),
             node,
         });
-        Ok(Self { inner })
+        let (active, next) = (found.active, found.next_segment);
+        let active = if found.seal_active { inner.seal_found(active) } else { active };
+        let threads = Threads::start(&inner, active, next).map_err(fail)?;
+        Ok(Self { inner, threads })
     }
 
     /// The id that the drive carries, whatever its path.
@@ -152,7 +159,7 @@ impl Chunks for Store {
         writer: LeaseId,
         items: BoxStream<'static, PutItem>,
     ) -> Result<CopyNumber, NodeError> {
-        put::put(&self.inner, name, writer, items).await
+        put::put(&self.inner, &self.threads, name, writer, items).await
     }
 
     async fn get(
@@ -185,6 +192,9 @@ impl Chunks for Store {
         let found = lock(&self.inner.index).get(name).ok_or(NodeError::NotFound)?;
         if found.entry.copy != copy {
             return Err(NodeError::OtherCopy);
+        }
+        if found.place != Place::File {
+            return self.threads.ask(Request::Delete { entry: found.entry, claim }).await;
         }
         let inner = Arc::clone(&self.inner);
         blocking(move || {
@@ -300,6 +310,20 @@ impl Inner {
         self.written(self.copies.take())
     }
 
+    /// Seals the segment that was written when the last process ended; without room for its
+    /// index the next start reads it once more.
+    fn seal_found(&self, active: Option<Active>) -> Option<Active> {
+        let active = active?;
+        match write_index(self, &active) {
+            Ok(size_bytes) => self.segments.change(active.number, |segment| {
+                segment.sealed = true;
+                segment.size_bytes = size_bytes;
+            }),
+            Err(error) => tracing::warn!(%error, "the newest segment can't be sealed"),
+        }
+        None
+    }
+
     /// Removes what a new copy replaced. A failure leaves the old copy behind, which the next
     /// start removes; the new one is durable already.
     fn discard(&self, old: &index::Located) {
@@ -308,7 +332,11 @@ impl Inner {
                 let folder = self.drive.chunk_folder(names::folder(old.entry.name));
                 self.io.remove(&folder.join(names::file_name(&old.entry)))
             }
-            Place::Segment { .. } => Ok(()),
+            Place::Segment { .. } => {
+                self.segments.count_dead(old);
+                Burial::of(old).into_iter().for_each(|burial| self.segments.bury(burial));
+                Ok(())
+            }
         };
         if let Err(error) = result {
             tracing::warn!(%error, chunk.name = %old.entry.name, "a replaced copy stays behind");

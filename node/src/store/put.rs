@@ -2,18 +2,23 @@
 //! a large one then goes to its file as it comes.
 
 use super::file::FileWriter;
-use super::index::Claim;
-use super::record::{CellOrder, Record};
-use super::{CELLS_PER_RUN, Inner, SMALL_CHUNK_BYTES, blocking};
+use super::format::Geometry;
+use super::index::{Claim, Located};
+use super::read::{Body, compare};
+use super::record::{CellOrder, Record, entry};
+use super::segment::writer::Request;
+use super::threads::Threads;
+use super::{CELLS_PER_RUN, Inner, SMALL_CHUNK_BYTES, blocking, lock};
 use futures::StreamExt;
 use futures::stream::BoxStream;
-use sixfold_proto::chunks::{Cell, NodeError, PutItem};
+use sixfold_proto::chunks::{Cell, ChunkEntry, NodeError, PutItem};
 use sixfold_proto::name::{ChunkName, CopyNumber, LeaseId};
 use std::sync::Arc;
 
 /// Stores one chunk.
 pub(super) async fn put(
     inner: &Arc<Inner>,
+    threads: &Threads,
     name: ChunkName,
     writer: LeaseId,
     mut items: BoxStream<'static, PutItem>,
@@ -39,11 +44,34 @@ pub(super) async fn put(
     }
     let geometry = order.geometry()?;
     let record = record.ok_or_else(abandoned)?;
+    let old = lock(&inner.index).get(name);
+    let (record, kept) = match old {
+        None => (record, None),
+        Some(old) => compare_small(inner, old, geometry, record).await?,
+    };
+    if let Some(kept) = kept.filter(|kept| kept.writer == writer) {
+        return Ok(kept.copy);
+    }
+    let copy = inner.take_copy()?;
+    let entry = entry(name, writer, copy, geometry);
+    let record = record.close(name, writer, copy, geometry);
+    threads.ask(Request::Put { record, entry, claim }).await?;
+    Ok(copy)
+}
+
+/// Compares a small chunk with what stands under its name; answers the entry of the same bytes.
+async fn compare_small(
+    inner: &Arc<Inner>,
+    old: Located,
+    geometry: Geometry,
+    record: Record,
+) -> Result<(Record, Option<ChunkEntry>), NodeError> {
     let inner = Arc::clone(inner);
     blocking(move || {
-        let _claim = claim;
-        let cell_bytes = geometry.cell_bytes;
-        FileWriter::create(&inner, name, writer, cell_bytes, record.body())?.publish(geometry)
+        // Compaction may have moved it; the claim keeps everything else away.
+        let old = lock(&inner.index).get(old.entry.name).unwrap_or(old);
+        let same = compare(&inner, &old, geometry, &Body::Memory(record.body()))?.is_same();
+        Ok((record, same.then_some(old.entry)))
     })
     .await
 }

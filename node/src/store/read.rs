@@ -56,7 +56,8 @@ impl OpenChunk {
         let failed = |error: io::Error| read_failure(name, &error);
         let (file, base) = open_file(inner, located).map_err(failed)?;
         let header = read_at(&file, base, HEADER_BYTES).map_err(failed)?;
-        let header = Header::decode(&header).ok_or_else(|| damaged("its header is damaged"))?;
+        let header = Header::decode(&header, inner.drive.key())
+            .ok_or_else(|| damaged("its header is damaged"))?;
         let Subject::Chunk { cell_bytes, .. } = header.subject else {
             return Err(damaged("its header is a tombstone"));
         };

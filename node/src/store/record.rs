@@ -2,8 +2,8 @@
 //! in memory, ready to be written as it is.
 
 use super::format::{
-    CHECKSUM_BYTES, Geometry, HEADER_BYTES, Header, RECORD_ALIGNMENT, SEAL_BYTES, Seal, Subject,
-    stamp_batch,
+    CHECKSUM_BYTES, DriveKey, Geometry, HEADER_BYTES, Header, RECORD_ALIGNMENT, SEAL_BYTES, Seal,
+    Subject,
 };
 use sixfold_proto::chunks::{Cell, ChunkEntry, MAX_CELL_BYTES, MAX_CELLS_PER_CHUNK, NodeError};
 use sixfold_proto::name::{ChunkName, CopyNumber, LeaseId};
@@ -84,7 +84,8 @@ impl Record {
         &self.bytes[HEADER_BYTES..]
     }
 
-    /// Writes header and seal around the cells and pads the record for a segment.
+    /// Writes the seal behind the cells and pads the record for a segment; the header follows
+    /// when the batch is known.
     pub(super) fn close(
         mut self,
         name: ChunkName,
@@ -97,7 +98,6 @@ impl Record {
         let cell_bytes = geometry.cell_bytes;
         let subject = Subject::Chunk { writer, cell_bytes, body_bytes };
         let header = Header { name, copy, subject, batch: 0 };
-        self.bytes[..HEADER_BYTES].copy_from_slice(&header.encode());
         let (cell_count, data_bytes) = (geometry.cell_count(), geometry.data_bytes);
         let seal = Seal { cell_count, data_bytes, content };
         self.bytes.extend_from_slice(&seal.encode(name, copy));
@@ -115,7 +115,7 @@ pub(super) struct ClosedRecord {
 
 impl ClosedRecord {
     /// A record as it was read from a segment, to be written into another.
-    pub(super) fn from_bytes(header: Header, bytes: Vec<u8>) -> Self {
+    pub(super) fn moved(header: Header, bytes: Vec<u8>) -> Self {
         Self { header, bytes }
     }
 
@@ -123,7 +123,7 @@ impl ClosedRecord {
     pub(super) fn tombstone(name: ChunkName, copy: CopyNumber, segment: u32, offset: u32) -> Self {
         let subject = Subject::Tombstone { segment, offset };
         let header = Header { name, copy, subject, batch: 0 };
-        Self { header, bytes: header.encode().to_vec() }
+        Self { header, bytes: vec![0; HEADER_BYTES] }
     }
 
     /// All its bytes.
@@ -131,18 +131,10 @@ impl ClosedRecord {
         &self.bytes
     }
 
-    /// The cells with their checksums.
-    pub(super) fn body(&self) -> &[u8] {
-        let Subject::Chunk { body_bytes, .. } = self.header.subject else { return &[] };
-        self.bytes.get(HEADER_BYTES..HEADER_BYTES + body_bytes as usize).unwrap_or_default()
-    }
-
-    /// Says in which batch it is written.
-    pub(super) fn stamp(&mut self, batch: u64) {
+    /// Writes the header, which says in which batch it is written.
+    pub(super) fn stamp(&mut self, batch: u64, key: DriveKey) {
         self.header.batch = batch;
-        if let Some(header) = self.bytes.first_chunk_mut() {
-            stamp_batch(header, batch);
-        }
+        self.bytes[..HEADER_BYTES].copy_from_slice(&self.header.encode(key));
     }
 }
 

@@ -1,6 +1,8 @@
 use super::*;
 use proptest::prelude::*;
 
+const KEY: DriveKey = DriveKey(1);
+
 fn any_header() -> impl Strategy<Value = Header> {
     let subject = prop_oneof![
         (any::<u64>(), any::<u32>(), any::<u32>()).prop_map(|(writer, cell_bytes, body_bytes)| {
@@ -21,11 +23,12 @@ fn any_header() -> impl Strategy<Value = Header> {
 proptest! {
     #[test]
     fn headers_round_trip_and_no_bit_may_flip(header in any_header(), bit in 0_usize..512) {
-        let mut bytes = header.encode();
-        prop_assert_eq!(Header::decode(&bytes), Some(header));
+        let mut bytes = header.encode(KEY);
+        prop_assert_eq!(Header::decode(&bytes, KEY), Some(header));
+        prop_assert_eq!(Header::decode(&bytes, DriveKey(2)), None);
         bytes[bit / 8] ^= 1 << (bit % 8);
-        prop_assert_eq!(Header::decode(&bytes), None);
-        prop_assert_eq!(Header::decode(&bytes[..63]), None);
+        prop_assert_eq!(Header::decode(&bytes, KEY), None);
+        prop_assert_eq!(Header::decode(&bytes[..63], KEY), None);
     }
 
     #[test]
@@ -70,7 +73,7 @@ proptest! {
 
     #[test]
     fn any_bytes_are_read_without_panic(bytes in proptest::collection::vec(any::<u8>(), 0..100)) {
-        let _ = Header::decode(&bytes);
+        let _ = Header::decode(&bytes, KEY);
         let _ = Trailer::decode(&bytes);
         let name = ChunkName { extent: ExtentId(1), index: ChunkIndex::ALL[0] };
         prop_assert_eq!(Seal::decode(&bytes, name, CopyNumber(1)), None);

@@ -1,41 +1,18 @@
 //! Large chunks: damage, crashes, failing syncs.
 
-use super::open;
+use super::{copy_directory, files_below, open};
 use crate::conformance::{CLUSTER, cells, check_stored, get, name, put, put_as};
 use crate::store::{Step, Store, StoreOptions};
 use sixfold_proto::checksum::CellKey;
 use sixfold_proto::chunks::{Chunks, DriveState, NodeError};
 use sixfold_proto::name::LeaseId;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 const CELL: usize = 100_000;
 const SIZE: usize = 3 * CELL + 17;
-
-/// All files below a folder.
-fn files_below(folder: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for file in std::fs::read_dir(folder).unwrap() {
-        let path = file.unwrap().path();
-        if path.is_dir() { found.extend(files_below(&path)) } else { found.push(path) }
-    }
-    found
-}
-
-fn copy_directory(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for file in std::fs::read_dir(from).unwrap() {
-        let path = file.unwrap().path();
-        let target = to.join(path.file_name().unwrap());
-        if path.is_dir() {
-            copy_directory(&path, &target);
-        } else {
-            std::fs::copy(&path, &target).unwrap();
-        }
-    }
-}
 
 #[tokio::test]
 async fn every_damage_is_found() {

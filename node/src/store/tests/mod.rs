@@ -1,10 +1,36 @@
 //! The store as a whole: conformance, restarts, faults.
 
 mod files;
+mod model;
+mod segments;
 
 use super::{Store, StoreOptions};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+/// All files below a folder.
+fn files_below(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for file in std::fs::read_dir(folder).unwrap() {
+        let path = file.unwrap().path();
+        if path.is_dir() { found.extend(files_below(&path)) } else { found.push(path) }
+    }
+    found
+}
+
+fn copy_directory(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for file in std::fs::read_dir(from).unwrap() {
+        let path = file.unwrap().path();
+        let target = to.join(path.file_name().unwrap());
+        if path.is_dir() {
+            copy_directory(&path, &target);
+        } else if let Err(error) = std::fs::copy(&path, &target) {
+            // Another thread removed it meanwhile: at the crash it was gone.
+            assert_eq!(error.kind(), std::io::ErrorKind::NotFound);
+        }
+    }
+}
 
 /// Opens a store with the default options.
 fn open(path: &Path) -> Arc<Store> {
