@@ -18,8 +18,9 @@ use std::time::Duration;
 /// Bodies of one unit of work. With six chunks for each of their extents it is done in seconds.
 const PER_STEP: usize = 2000;
 
-/// Deletes under way on one node: enough for it to share its syncs.
-const CALLS_PER_NODE: usize = 64;
+/// Deletes under way on one node: enough for it to share its syncs, and few enough to leave an
+/// embedded node threads for reads and writes.
+const CALLS_PER_NODE: usize = 16;
 
 /// How long one call may take.
 const CALL_LIMIT: Duration = Duration::from_secs(5);

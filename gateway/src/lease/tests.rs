@@ -19,8 +19,8 @@ async fn a_kept_lease_outlives_those_who_look_for_silent_ones() {
         let (lease, stop) = (lease.clone(), stop.clone());
         async move { lease.keep(&stop).await }
     });
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    let silent = Duration::from_millis(200);
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    let silent = Duration::from_secs(1);
     assert_eq!(meta.end_expired_leases(silent, 10).await.unwrap(), []);
     assert_eq!(lease.current(), first);
     stop.cancel();

@@ -163,7 +163,10 @@ impl Managed {
         self.stop.cancel();
         (&mut self.watcher)
             .await
-            .unwrap_or_else(|error| Err(PostgresError::Watcher(error.to_string())))
+            .unwrap_or_else(|error| Err(PostgresError::Watcher(error.to_string())))?;
+        // Empty now, and the next start makes another. One that stays harms nobody.
+        let _ = std::fs::remove_dir(&self.cluster.sockets);
+        Ok(())
     }
 }
 

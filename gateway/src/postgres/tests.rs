@@ -74,7 +74,9 @@ async fn it_starts_checks_stops_and_keeps_its_rows() {
     let listening: String =
         sqlx::query_scalar("show listen_addresses").fetch_one(&mut connection).await.unwrap();
     assert_eq!(listening, "", "no TCP");
+    let sockets = managed.cluster.sockets.clone();
     managed.stop().await.unwrap();
+    assert!(!sockets.exists(), "nothing is left behind");
     assert!(matches!(url_of_running(&scratch.0), Err(PostgresError::NotRunning { .. })));
 
     let managed = Managed::start(scratch.settings()).await.unwrap();
