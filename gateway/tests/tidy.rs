@@ -29,8 +29,7 @@ const BANNED_ALLOWED: &[(&str, &str)] = &[
     ("http_body_util", "a crate"),
     ("hyper_util", "a crate"),
     ("tokio_util", "a crate"),
-    ("pg_replication", "PostgreSQL's own"),
-    ("distribut", "an English word with util in no part of it"),
+    ("streamingblob", "a type of s3s"),
 ];
 
 struct Source {
@@ -145,8 +144,8 @@ fn no_line_is_too_wide() {
     let mut broken = Vec::new();
     for source in sources() {
         for (at, line) in source.lines.iter().enumerate() {
-            let is_literal = line.contains("://") || line.trim_start().starts_with('"');
-            if line.chars().count() > MAX_COLUMNS && !is_literal && !source.skips_format(at) {
+            let is_ours = !is_test(&source.name) && at < source.core().len();
+            if is_ours && line.chars().count() > MAX_COLUMNS && !source.skips_format(at) {
                 broken.push(format!("{}:{}", source.name, at + 1));
             }
         }
@@ -155,10 +154,12 @@ fn no_line_is_too_wide() {
 }
 
 impl Source {
-    /// Whether a line stands in a table that rustfmt leaves alone, or in prose for people.
+    /// Whether a line stands in a table that rustfmt leaves alone, in prose for people, or holds
+    /// a text, which rustfmt does not break.
     fn skips_format(&self, at: usize) -> bool {
+        let line = &self.lines[at];
         let is_table = self.lines[..at].iter().any(|line| line.contains("rustfmt::skip"));
-        is_table || self.lines[at].trim_start().starts_with("//")
+        is_table || line.trim_start().starts_with("//") || line.contains('"')
     }
 }
 

@@ -76,7 +76,8 @@ pub struct HttpConfig {
     pub body_idle: Duration,
     /// How long a client may take nothing of an answer.
     pub stall: Duration,
-    /// How long requests may take to finish when the process stops.
+    /// How long requests may take to finish when the process stops: below the 30 s after which
+    /// container runtimes kill.
     pub drain: Duration,
 }
 
@@ -253,7 +254,7 @@ fn http(reader: &mut Reader<'_>) -> Result<HttpConfig, ConfigError> {
         header_timeout: reader.value(&keys::HEADER_TIMEOUT, seconds(30), units::duration)?,
         body_idle: reader.value(&keys::BODY_IDLE, seconds(60), units::duration)?,
         stall: reader.value(&keys::STALL, seconds(60), units::duration)?,
-        drain: reader.value(&keys::DRAIN, seconds(30), units::duration)?,
+        drain: reader.value(&keys::DRAIN, seconds(20), units::duration)?,
     })
 }
 

@@ -1,6 +1,7 @@
 //! The chunk copies that a write has made so far, and how they are given up.
 
 use crate::nodes::Directory;
+use futures::StreamExt;
 use sixfold_proto::chunks::Chunks;
 use sixfold_proto::name::{ChunkName, CopyNumber, NodeNumber};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -60,7 +61,7 @@ impl Ledger {
                 }
             });
             let deletes = futures::stream::iter(deletes);
-            futures::StreamExt::for_each_concurrent(deletes, DELETES_AT_ONCE, |delete| delete).await;
+            deletes.for_each_concurrent(DELETES_AT_ONCE, |delete| delete).await;
         });
     }
 }

@@ -12,7 +12,7 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
@@ -85,45 +85,44 @@ pub async fn serve<H, F, B>(
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let connections = Arc::new(Semaphore::new(limits.connections));
-    let graceful = Arc::new(GracefulShutdown::new());
+    let graceful = GracefulShutdown::new();
     loop {
         let Some(stream) = accept(&listener, &connections, &stop).await else { break };
         let (stream, permit) = stream;
-        let (tls, handle, graceful) = (tls.clone(), handle.clone(), Arc::clone(&graceful));
-        let stop = stop.clone();
+        let (tls, handle, stop) = (tls.clone(), handle.clone(), stop.clone());
+        let watcher = graceful.watcher();
         tokio::spawn(async move {
             let _permit = permit;
-            let served = async {
-                match tls {
-                    Some(tls) => {
-                        let stream = tokio::time::timeout(limits.header, tls.accept(stream)).await;
-                        let Ok(Ok(stream)) = stream else { return };
-                        let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-                        connection(stream, is_http2, limits, &graceful, handle).await;
-                    }
-                    None => {
-                        let preface = begins_http2(&stream);
-                        let preface = tokio::time::timeout(limits.header, preface);
-                        let Ok(Ok(is_http2)) = stop_or(&stop, preface).await else { return };
-                        connection(stream, is_http2, limits, &graceful, handle).await;
-                    }
+            match tls {
+                Some(tls) => {
+                    let Some(stream) = begin(limits, &stop, tls.accept(stream)).await else {
+                        return;
+                    };
+                    let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+                    connection(stream, is_http2, limits, watcher, handle).await;
                 }
-            };
-            served.await;
+                None => {
+                    let preface = begins_http2(&stream);
+                    let Some(is_http2) = begin(limits, &stop, preface).await else { return };
+                    connection(stream, is_http2, limits, watcher, handle).await;
+                }
+            }
         });
     }
     drop(listener);
     drain(graceful, limits.drain).await;
 }
 
-/// A wait that stopping ends: a connection that said nothing yet has nothing to finish.
-async fn stop_or<T>(
+/// The beginning of a connection: limited, and ended by the stop, since a connection that said
+/// nothing yet has nothing to finish.
+async fn begin<T>(
+    limits: Limits,
     stop: &CancellationToken,
-    wait: impl Future<Output = Result<T, tokio::time::error::Elapsed>>,
-) -> Result<T, tokio::time::error::Elapsed> {
+    beginning: impl Future<Output = std::io::Result<T>>,
+) -> Option<T> {
     tokio::select! {
-        outcome = wait => outcome,
-        () = stop.cancelled() => tokio::time::timeout(Duration::ZERO, std::future::pending()).await,
+        outcome = tokio::time::timeout(limits.header, beginning) => outcome.ok()?.ok(),
+        () = stop.cancelled() => None,
     }
 }
 
@@ -174,7 +173,7 @@ async fn connection<S, H, F, B>(
     stream: S,
     is_http2: bool,
     limits: Limits,
-    graceful: &GracefulShutdown,
+    watcher: Watcher,
     handle: H,
 ) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -204,15 +203,13 @@ async fn connection<S, H, F, B>(
     });
     let stream = TokioIo::new(Guarded::new(stream, limits.stall));
     let connection = builder.serve_connection(stream, service).into_owned();
-    if let Err(error) = graceful.watch(connection).await {
+    if let Err(error) = watcher.watch(connection).await {
         tracing::debug!(error = %error, "connection ended");
     }
 }
 
 /// Lets connections finish their requests.
-async fn drain(graceful: Arc<GracefulShutdown>, limit: Duration) {
-    // Tasks hold clones only while they have not begun to watch; whoever is left is cut.
-    let Some(graceful) = Arc::into_inner(graceful) else { return };
+async fn drain(graceful: GracefulShutdown, limit: Duration) {
     if tokio::time::timeout(limit, graceful.shutdown()).await.is_err() {
         tracing::warn!(limit_s = limit.as_secs(), "connections were cut at the end of the drain");
     }

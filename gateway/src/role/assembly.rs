@@ -23,8 +23,12 @@ use crate::s3::service::Service;
 use crate::shutdown::Shutdown;
 use anyhow::Context;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+
+/// What the other tasks have beyond the requests' own time to finish.
+pub(super) const STOP_MARGIN: Duration = Duration::from_secs(3);
 
 /// Both addresses, bound before anything slow so that a busy port is said at once.
 pub(super) struct Listeners {

@@ -28,7 +28,8 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     directory.refresh().await.context("can't read the registry of nodes")?;
     let lease = Lease::begin(Arc::clone(&meta), "gateway", config.times.lease_renewal).await?;
 
-    let parts = Parts { meta, keys, directory, lease, shutdown: Shutdown::default() };
+    let shutdown = Shutdown::new(config.http.drain + assembly::STOP_MARGIN);
+    let parts = Parts { meta, keys, directory, lease, shutdown };
     let (address, admin) = (listeners.s3.local_addr()?, listeners.admin.local_addr()?);
     let served = parts
         .serve(&config, listeners, || {

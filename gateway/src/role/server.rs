@@ -36,7 +36,7 @@ async fn serve(
     database: &Database,
     listeners: Listeners,
 ) -> anyhow::Result<()> {
-    let shutdown = Shutdown::default();
+    let shutdown = Shutdown::new(config.http.drain + assembly::STOP_MARGIN);
     let pg = assembly::database(&database.url, config).await?;
     migrate::migrate(pg.pool()).await?;
     let meta: Arc<dyn Meta> = Arc::new(pg.clone());

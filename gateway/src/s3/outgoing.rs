@@ -41,7 +41,7 @@ impl ByteStream for Outgoing {
 }
 
 /// The range of a body as an answer.
-pub(crate) fn blob(stream: BodyStream) -> StreamingBlob {
+pub(crate) fn streamed(stream: BodyStream) -> StreamingBlob {
     StreamingBlob::new(Outgoing(stream))
 }
 

@@ -50,7 +50,7 @@ impl Present {
         range: Range<u64>,
     ) -> Result<Option<StreamingBlob>, Error> {
         let stream = self.read(app, range).await?;
-        Ok(stream.map(crate::s3::outgoing::blob))
+        Ok(stream.map(crate::s3::outgoing::streamed))
     }
 
     /// The same as a stream, for a copy.

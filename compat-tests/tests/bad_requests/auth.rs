@@ -1,0 +1,110 @@
+//! The `Authorization` header.
+
+use super::{Bench, KEY};
+use compat_tests::raw::{Payload, Request, Signer};
+use std::time::Duration;
+
+pub(super) async fn check(bench: &Bench) {
+    headers(bench).await;
+    scopes_and_dates(bench).await;
+    signatures(bench).await;
+    tokens(bench).await;
+}
+
+async fn headers(bench: &Bench) {
+    for (value, status, code) in [
+        ("invalid_header", 400, "InvalidArgument"),
+        ("AWS2-HMAC-SHA1 Credential=a/b/c/d/e", 400, "InvalidArgument"),
+        ("AWS4-HMAC-SHA512 Credential=a/b/c/d/e", 400, "InvalidArgument"),
+        ("", 403, "AccessDenied"),
+        ("AWS4-HMAC-SHA256 Credential=a/b/c/d/e", 400, "AuthorizationHeaderMalformed"),
+    ] {
+        let mut wire = bench.signed(&Request::get(KEY));
+        wire.set("authorization", value);
+        bench.check(value, &wire, status, code).await;
+    }
+    let mut none = bench.signed(&Request::put("/bad-requests/new").body("x"));
+    none.remove("authorization");
+    bench.check("no authorization", &none, 403, "AccessDenied").await;
+    let mut twice = bench.signed(&Request::get(KEY));
+    let own = twice.header("authorization").unwrap().to_owned();
+    twice.add("authorization", &own);
+    bench.check("two authorizations", &twice, 400, "InvalidArgument").await;
+}
+
+async fn scopes_and_dates(bench: &Bench) {
+    let malformed = "AuthorizationHeaderMalformed";
+    for (from, to) in [
+        ("/aws4_request", "/aws5_request"),
+        ("/aws4_request", "/aws4_request/more"),
+        ("/s3/aws4_request", "/aws4_request"),
+        ("/s3/", "/ec2/"),
+        ("/us-east-1/", "/eu-north-1/"),
+    ] {
+        let mut wire = bench.signed(&Request::get(KEY));
+        wire.edit("authorization", |value| value.replace(from, to));
+        bench.check(to, &wire, 400, malformed).await;
+    }
+    let elsewhere = bench.signer.clone().region("eu-north-1");
+    let wire = Request::get(KEY).sign(&elsewhere, bench.address());
+    let answer = wire.send(bench.address()).await;
+    assert_eq!(answer.element("Region"), "us-east-1", "SDKs correct themselves by it");
+
+    let day = Duration::from_secs(24 * 3600);
+    let minutes = |count: u64| Duration::from_secs(count * 60);
+    let skewed = [
+        ("16 min ago", bench.signer.clone().at(|now| now - minutes(16))),
+        ("in 16 min", bench.signer.clone().at(|now| now + minutes(16))),
+        ("long ago", bench.signer.clone().at(|now| now - day * 365 * 40)),
+        ("in the far future", bench.signer.clone().at(|now| now + day * 365 * 70)),
+    ];
+    for (name, signer) in skewed {
+        let wire = Request::get(KEY).sign(&signer, bench.address());
+        bench.check(name, &wire, 403, "RequestTimeTooSkewed").await;
+    }
+    let mut undated = bench.signed(&Request::get(KEY));
+    undated.remove("x-amz-date");
+    bench.check("no date", &undated, 403, "AccessDenied").await;
+    let mut malformed_date = bench.signed(&Request::get(KEY));
+    malformed_date.set("x-amz-date", "yesterday");
+    bench.check("malformed date", &malformed_date, 403, "AccessDenied").await;
+}
+
+async fn signatures(bench: &Bench) {
+    let unknown = Signer::new("SXNOBODY", "secret");
+    let wire = Request::get(KEY).sign(&unknown, bench.address());
+    bench.check("unknown key", &wire, 403, "InvalidAccessKeyId").await;
+
+    let wrong = Signer::new(compat_tests::cluster::ACCESS_KEY, "another-secret");
+    let wire = Request::put("/bad-requests/new").body("x").sign(&wrong, bench.address());
+    bench.check("wrong secret", &wire, 403, "SignatureDoesNotMatch").await;
+
+    let mut other_key = bench.signed(&Request::get(KEY));
+    other_key.replace_in_target("kept", "other");
+    bench.check("another key", &other_key, 403, "SignatureDoesNotMatch").await;
+
+    for (name, value) in [
+        ("x-amz-copy-source", "/bad-requests/kept"),
+        ("x-amz-tagging", "a=b"),
+        ("x-amz-meta-a", "b"),
+        ("x-amz-acl", "public-read"),
+    ] {
+        let mut wire = bench.signed(&Request::put("/bad-requests/new").body("x"));
+        wire.add(name, value);
+        bench.check(name, &wire, 403, "AccessDenied").await;
+    }
+    let claimed = Request::put("/bad-requests/new").body("x");
+    let invalid = claimed.clone().payload(Payload::Claimed("invalid_sha256".into()));
+    bench.check("invalid hash", &bench.signed(&invalid), 400, "InvalidArgument").await;
+    let other = claimed.payload(Payload::Claimed("0".repeat(64)));
+    bench.check("other hash", &bench.signed(&other), 400, "XAmzContentSHA256Mismatch").await;
+}
+
+async fn tokens(bench: &Bench) {
+    let mut signer = bench.signer.clone();
+    signer.session_token = Some("garbage".into());
+    let wire = Request::get(KEY).sign(&signer, bench.address());
+    bench.check("a token", &wire, 400, "InvalidToken").await;
+    let wire = Request::get(KEY).presign(&signer, bench.address(), Duration::from_secs(60));
+    bench.check("a token in the query", &wire, 400, "InvalidToken").await;
+}

@@ -1,0 +1,67 @@
+//! Presigned URLs.
+
+use super::{Bench, KEY};
+use compat_tests::raw::{Request, Wire};
+use std::time::Duration;
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+pub(super) async fn check(bench: &Bench) {
+    let get = || Request::get(KEY).presign(&bench.signer, bench.address(), MINUTE);
+    assert_eq!(get().send(bench.address()).await.expect_status(200).text(), "kept");
+
+    let malformed = "AuthorizationQueryParametersError";
+    for (from, to) in [
+        ("X-Amz-Expires=60", "X-Amz-Expires=604801"),
+        ("X-Amz-Expires=60", "X-Amz-Expires=-1"),
+        ("X-Amz-Expires=60", "X-Amz-Expires=abc"),
+        ("X-Amz-Expires=60", "X-Amz-Expires="),
+        ("X-Amz-Expires=60", "X-Amz-Expires=60&X-Amz-Expires=60"),
+        ("AWS4-HMAC-SHA256", "AWS4-HMAC-SHA1"),
+        ("AWS4-HMAC-SHA256", "AWS4-ECDSA-P256-SHA256"),
+    ] {
+        let mut wire = get();
+        wire.replace_in_target(from, to);
+        bench.check(to, &wire, 400, malformed).await;
+    }
+
+    let past = bench.signer.clone().at(|now| now - MINUTE * 2);
+    let expired = Request::get(KEY).presign(&past, bench.address(), MINUTE);
+    bench.check("expired", &expired, 403, "AccessDenied").await;
+
+    let mut other_method = get();
+    other_method.request_line = other_method.request_line.replacen("GET", "DELETE", 1);
+    mismatch(bench, "another method", &other_method).await;
+    let mut other_key = get();
+    other_key.replace_in_target("kept", "other");
+    mismatch(bench, "another key", &other_key).await;
+    let mut other_bucket = get();
+    other_bucket.replace_in_target("/bad-requests/", "/other-bucket/");
+    mismatch(bench, "another bucket", &other_bucket).await;
+    let mut other_host = get();
+    other_host.set("host", "elsewhere.example.com");
+    mismatch(bench, "another host", &other_host).await;
+
+    extra_headers(bench).await;
+    let anonymous = Request::get("/bad-requests/kept?response-content-type=text%2Fhtml");
+    let wire = anonymous.unsigned(bench.address());
+    bench.check("anonymous override", &wire, 400, "InvalidRequest").await;
+}
+
+async fn mismatch(bench: &Bench, name: &str, wire: &Wire) {
+    bench.check(name, wire, 403, "SignatureDoesNotMatch").await;
+}
+
+/// RustFS GHSA-g8w9: an unsigned header must not change what a presigned URL does.
+async fn extra_headers(bench: &Bench) {
+    for (name, value) in [
+        ("x-amz-acl", "public-read"),
+        ("x-amz-meta-a", "b"),
+        ("x-amz-copy-source", "/bad-requests/kept"),
+    ] {
+        let put = Request::put("/bad-requests/new").body("x");
+        let mut wire = put.presign(&bench.signer, bench.address(), MINUTE);
+        wire.add(name, value);
+        bench.check(name, &wire, 403, "AccessDenied").await;
+    }
+}

@@ -1,0 +1,104 @@
+//! Framed bodies.
+
+use super::Bench;
+use compat_tests::raw::{Connection, Frames, Request, Wire};
+
+const FRAME: usize = 64 * 1024;
+
+fn put(bench: &Bench, frames: Frames) -> Wire {
+    bench.signed(&Request::put("/bad-requests/new").body(vec![7; 150_000]).framed(frames))
+}
+
+pub(super) async fn check(bench: &Bench) {
+    wrong_signatures(bench).await;
+    wrong_frames(bench).await;
+    wrong_heads(bench).await;
+    wrong_trailers(bench).await;
+}
+
+/// Signatures of the seed, and of the first, middle and last frame.
+async fn wrong_signatures(bench: &Bench) {
+    let mut seed = put(bench, Frames::signed(FRAME));
+    seed.edit("authorization", |value| {
+        let (head, last) = value.split_at(value.len() - 1);
+        format!("{head}{}", if last == "0" { "1" } else { "0" })
+    });
+    bench.check("seed", &seed, 403, "SignatureDoesNotMatch").await;
+    for (name, at) in [("first", 0), ("middle", 1), ("last", 3)] {
+        let mut wire = put(bench, Frames::signed(FRAME));
+        flip_signature(&mut wire.body, at);
+        bench.check(name, &wire, 403, "SignatureDoesNotMatch").await;
+    }
+}
+
+/// Changes the first digit of one frame's signature.
+fn flip_signature(body: &mut [u8], frame: usize) {
+    let mark = b"chunk-signature=";
+    let starts = body.windows(mark.len()).enumerate().filter(|(_, window)| window == mark);
+    let at = starts.map(|(at, _)| at + mark.len()).nth(frame).expect("a frame");
+    body[at] = if body[at] == b'0' { b'1' } else { b'0' };
+}
+
+async fn wrong_frames(bench: &Bench) {
+    let mut no_hex = put(bench, Frames::signed(FRAME));
+    no_hex.body[0] = b'x';
+    bench.check("size that is not hex", &no_hex, 400, "IncompleteBody").await;
+
+    let mut no_end = put(bench, Frames::signed(FRAME));
+    no_end.replace_in_body(b"\r\n", b"..");
+    let outcome = no_end.send(bench.address()).await.outcome();
+    assert!(matches!(outcome.0, 400 | 403), "missing CRLF: {outcome:?}");
+
+    // The last frame is missing, then the client says that it is done.
+    let wire = put(bench, Frames::signed(FRAME));
+    let mut connection = Connection::open(bench.address()).await.unwrap();
+    connection.send(&wire.head_bytes()).await.unwrap();
+    connection.send(&wire.body[..100_000]).await.unwrap();
+    connection.finish().await.unwrap();
+    let answer = connection.answer(false).await;
+    if let Ok(answer) = answer {
+        assert_eq!(answer.outcome(), (400, "IncompleteBody".to_owned()), "{}", answer.text());
+    }
+}
+
+async fn wrong_heads(bench: &Bench) {
+    let request = Request::put("/bad-requests/new").body("hello");
+    let undecoded =
+        request.clone().framed(Frames::signed(FRAME)).without("x-amz-decoded-content-length");
+    bench.check("no length", &bench.signed(&undecoded), 411, "MissingContentLength").await;
+
+    let framed_get = Request::get("/bad-requests/kept").framed(Frames::signed(FRAME));
+    bench.check("framed GET", &bench.signed(&framed_get), 400, "InvalidRequest").await;
+
+    let anonymous = request.framed(Frames::signed(FRAME)).sign(&bench.signer, bench.address());
+    let mut anonymous = anonymous;
+    anonymous.remove("authorization");
+    bench.check("anonymous frames", &anonymous, 400, "InvalidRequest").await;
+}
+
+async fn wrong_trailers(bench: &Bench) {
+    let crc = |value: &str| Frames::unsigned(FRAME).trailer("x-amz-checksum-crc32", value);
+    bench.check("wrong checksum", &put(bench, crc("AAAAAA==")), 400, "BadDigest").await;
+    bench.check("ill-formed checksum", &put(bench, crc("????")), 400, "InvalidRequest").await;
+
+    let unannounced = Request::put("/bad-requests/new")
+        .body("hello")
+        .framed(crc("AAAAAA=="))
+        .without("x-amz-trailer");
+    let wire = bench.signed(&unannounced);
+    bench.check("no x-amz-trailer", &wire, 400, "MalformedTrailerError").await;
+
+    let two = Request::put("/bad-requests/new")
+        .body("hello")
+        .header("x-amz-checksum-crc32", "NhCmhg==")
+        .header("x-amz-checksum-sha1", "qvTGHdzF6KLavt4PO0gs2a6pQ00=");
+    bench.check("two checksums", &bench.signed(&two), 400, "InvalidRequest").await;
+
+    // MinIO CVE-2025-31489: the head of an unsigned trailer upload is signed all the same.
+    let mut forged = put(bench, crc("AAAAAA=="));
+    forged.edit("authorization", |value| {
+        let (head, _) = value.split_once("Signature=").unwrap();
+        format!("{head}Signature={}", "0".repeat(64))
+    });
+    bench.check("forged signature", &forged, 403, "SignatureDoesNotMatch").await;
+}
