@@ -656,6 +656,7 @@ create function list_versions_v1(p_bucket bigint, p_prefix bytea, p_delimiter by
 returns table (common_prefix bytea, is_current boolean, entry object)
 language plpgsql stable
 set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bitmapscan = off
+set enable_sort = off
 as $$
 declare
     v_from bytea := list_from_v1(p_prefix, p_delimiter, p_after);
@@ -691,19 +692,22 @@ begin
     end if;
     while v_from is not null and v_count < p_limit loop
         common_prefix := null;
+        -- Whatever is noncurrent has a head. A nested loop keeps the order of the heads; in it,
+        -- an Append gives the head, then the others in the order of their index. Sorting a union
+        -- instead would read the rest of the bucket for each common prefix.
         for v_row in
-            select true as is_current, o.bucket_id, o.key, o.seq, o.version, o.marker, o.modified,
-                o.body, o.size, o.etag, o.storage_class, o.checksum_algorithm, o.checksum_kind,
-                o.checksum
-            from object o
+            select v.* from object o cross join lateral (
+                (select true as is_current, o.bucket_id, o.key, o.seq, o.version, o.marker,
+                    o.modified, o.body, o.size, o.etag, o.storage_class, o.checksum_algorithm,
+                    o.checksum_kind, o.checksum)
+                union all
+                (select false, n.bucket_id, n.key, n.seq, n.version, n.marker,
+                    n.modified, n.body, n.size, n.etag, n.storage_class, n.checksum_algorithm,
+                    n.checksum_kind, n.checksum
+                from noncurrent n where n.bucket_id = p_bucket and n.key = o.key
+                order by n.seq desc)) v
             where o.bucket_id = p_bucket and o.key >= v_from and o.key < v_end
-            union all
-            select false, n.bucket_id, n.key, n.seq, n.version, n.marker, n.modified,
-                n.body, n.size, n.etag, n.storage_class, n.checksum_algorithm, n.checksum_kind,
-                n.checksum
-            from noncurrent n
-            where n.bucket_id = p_bucket and n.key >= v_from and n.key < v_end
-            order by key, seq desc
+            order by o.key
         loop
             is_current := v_row.is_current;
             entry := row(v_row.bucket_id, v_row.key, v_row.seq, v_row.version, v_row.marker,

@@ -9,6 +9,8 @@ mod error;
 mod lease;
 mod nodes;
 mod object;
+#[cfg(test)]
+mod outage;
 mod page;
 #[cfg(test)]
 mod races;
