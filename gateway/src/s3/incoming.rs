@@ -119,7 +119,7 @@ pub(crate) async fn receive(
     trailers: Option<&TrailingHeaders>,
 ) -> Result<Stored, Error> {
     let body = body.unwrap_or_else(|| StreamingBlob::from_bytes(Bytes::new()));
-    let source = body.map(|item| item.map_err(source_error));
+    let source = body.map(|item| item.map_err(|error| source_error(&error)));
     let mut digests = Digests::md5().with(stored_as);
     if let Some(algorithm) = integrity.algorithm() {
         digests = digests.with(algorithm);
@@ -171,7 +171,7 @@ fn write_error(error: WriteError<Error>) -> Error {
 }
 
 /// What a broken body means: the client's fault, by the layer that found it.
-fn source_error(error: StdError) -> Error {
+fn source_error(error: &StdError) -> Error {
     if let Some(error) = error.downcast_ref::<AwsChunkedStreamError>() {
         return chunked_error(error);
     }
@@ -184,7 +184,7 @@ fn source_error(error: StdError) -> Error {
             }
         };
     }
-    plain_error(&error)
+    plain_error(error)
 }
 
 fn chunked_error(error: &AwsChunkedStreamError) -> Error {
@@ -259,7 +259,7 @@ mod tests {
                 "RequestTimeout",
             ),
         ] {
-            let answer = s3s::S3Error::from(source_error(error));
+            let answer = s3s::S3Error::from(source_error(&error));
             assert_eq!(answer.code().as_str(), code);
         }
     }

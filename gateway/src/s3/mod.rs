@@ -26,3 +26,6 @@ mod probe;
 mod range;
 mod storage_class;
 mod time;
+
+#[cfg(test)]
+mod tests;

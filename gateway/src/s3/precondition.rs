@@ -29,13 +29,13 @@ impl ETagTest {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Conditions {
     /// `If-Match`.
-    pub(crate) if_match: Option<ETagTest>,
+    pub(crate) matching: Option<ETagTest>,
     /// `If-None-Match`.
-    pub(crate) if_none_match: Option<ETagTest>,
+    pub(crate) not_matching: Option<ETagTest>,
     /// `If-Modified-Since`.
-    pub(crate) if_modified_since: Option<OffsetDateTime>,
+    pub(crate) modified_since: Option<OffsetDateTime>,
     /// `If-Unmodified-Since`.
-    pub(crate) if_unmodified_since: Option<OffsetDateTime>,
+    pub(crate) unmodified_since: Option<OffsetDateTime>,
 }
 
 /// What the conditions say about a version.
@@ -53,16 +53,16 @@ impl Conditions {
     /// Tests a version that exists.
     pub(crate) fn check(&self, etag: &str, modified: OffsetDateTime) -> Verdict {
         let modified = by_second(modified);
-        let is_allowed = match &self.if_match {
+        let is_allowed = match &self.matching {
             Some(test) => test.matches(etag),
-            None => self.if_unmodified_since.is_none_or(|date| modified <= by_second(date)),
+            None => self.unmodified_since.is_none_or(|date| modified <= by_second(date)),
         };
         if !is_allowed {
             return Verdict::Failed;
         }
-        let is_news = match &self.if_none_match {
+        let is_news = match &self.not_matching {
             Some(test) => !test.matches(etag),
-            None => self.if_modified_since.is_none_or(|date| modified > by_second(date)),
+            None => self.modified_since.is_none_or(|date| modified > by_second(date)),
         };
         if is_news { Verdict::Holds } else { Verdict::NotModified }
     }
@@ -104,31 +104,25 @@ mod tests {
         let none = Conditions::default;
         let table = [
             (none(), Verdict::Holds),
-            (Conditions { if_match: is("a"), ..none() }, Verdict::Holds),
-            (Conditions { if_match: Some(ETagTest::Any), ..none() }, Verdict::Holds),
-            (Conditions { if_match: is("b"), ..none() }, Verdict::Failed),
-            (Conditions { if_none_match: is("a"), ..none() }, Verdict::NotModified),
-            (Conditions { if_none_match: Some(ETagTest::Any), ..none() }, Verdict::NotModified),
-            (Conditions { if_none_match: is("b"), ..none() }, Verdict::Holds),
-            (Conditions { if_modified_since: before, ..none() }, Verdict::Holds),
-            (Conditions { if_modified_since: after, ..none() }, Verdict::NotModified),
-            (Conditions { if_unmodified_since: before, ..none() }, Verdict::Failed),
-            (Conditions { if_unmodified_since: after, ..none() }, Verdict::Holds),
+            (Conditions { matching: is("a"), ..none() }, Verdict::Holds),
+            (Conditions { matching: Some(ETagTest::Any), ..none() }, Verdict::Holds),
+            (Conditions { matching: is("b"), ..none() }, Verdict::Failed),
+            (Conditions { not_matching: is("a"), ..none() }, Verdict::NotModified),
+            (Conditions { not_matching: Some(ETagTest::Any), ..none() }, Verdict::NotModified),
+            (Conditions { not_matching: is("b"), ..none() }, Verdict::Holds),
+            (Conditions { modified_since: before, ..none() }, Verdict::Holds),
+            (Conditions { modified_since: after, ..none() }, Verdict::NotModified),
+            (Conditions { unmodified_since: before, ..none() }, Verdict::Failed),
+            (Conditions { unmodified_since: after, ..none() }, Verdict::Holds),
             // A match silences the date beside it.
+            (Conditions { matching: is("a"), unmodified_since: before, ..none() }, Verdict::Holds),
+            (Conditions { not_matching: is("b"), modified_since: after, ..none() }, Verdict::Holds),
             (
-                Conditions { if_match: is("a"), if_unmodified_since: before, ..none() },
-                Verdict::Holds,
-            ),
-            (
-                Conditions { if_none_match: is("b"), if_modified_since: after, ..none() },
-                Verdict::Holds,
-            ),
-            (
-                Conditions { if_none_match: is("a"), if_modified_since: before, ..none() },
+                Conditions { not_matching: is("a"), modified_since: before, ..none() },
                 Verdict::NotModified,
             ),
             // A failed match wins over a fresh copy.
-            (Conditions { if_match: is("b"), if_none_match: is("a"), ..none() }, Verdict::Failed),
+            (Conditions { matching: is("b"), not_matching: is("a"), ..none() }, Verdict::Failed),
         ];
         for (conditions, verdict) in table {
             assert_eq!(conditions.check("a", NOW), verdict, "{conditions:?}");
@@ -138,9 +132,9 @@ mod tests {
     #[test]
     fn dates_compare_by_the_second() {
         let shown = Some(by_second(NOW));
-        let since = Conditions { if_modified_since: shown, ..Conditions::default() };
+        let since = Conditions { modified_since: shown, ..Conditions::default() };
         assert_eq!(since.check("a", NOW), Verdict::NotModified);
-        let unmodified = Conditions { if_unmodified_since: shown, ..Conditions::default() };
+        let unmodified = Conditions { unmodified_since: shown, ..Conditions::default() };
         assert_eq!(unmodified.check("a", NOW), Verdict::Holds);
     }
 

@@ -1,5 +1,5 @@
 //! The table of operations: which function does what. Nothing else happens here. What is not in
-//! the table is answered NotImplemented by the front end.
+//! the table is answered `NotImplemented` by the front end.
 
 use super::context::Context;
 use super::{bucket, list, object, upload};

@@ -35,18 +35,17 @@ pub(crate) async fn attributes(
     let version_id = input.version_id.as_deref();
     let present = find::look_up(app, context, &input.bucket, &input.key, version_id).await?;
     let has = |name: &str| asked.contains(&name);
-    let content = &present.content;
-    let parts = (has("ObjectParts") && !content.parts.is_empty())
+    let had = &present.content;
+    let parts = (has("ObjectParts") && !had.parts.is_empty())
         .then(|| parts(&present, input.part_number_marker, input.max_parts))
         .transpose()?;
     Ok(GetObjectAttributesOutput {
         checksum: has("Checksum").then(|| object_checksum(&present)).flatten(),
-        e_tag: has("ETag").then(|| ETag::Strong(content.etag.clone())),
+        e_tag: has("ETag").then(|| ETag::Strong(had.etag.clone())),
         last_modified: Some(time::shown(present.version.modified)),
         object_parts: parts,
-        object_size: has("ObjectSize").then(|| i64::try_from(content.size).ok()).flatten(),
-        storage_class: has("StorageClass")
-            .then(|| StorageClass::from(content.storage_class.clone())),
+        object_size: has("ObjectSize").then(|| i64::try_from(had.size).ok()).flatten(),
+        storage_class: has("StorageClass").then(|| StorageClass::from(had.storage_class.clone())),
         version_id: present.shown_version(),
         ..Default::default()
     })

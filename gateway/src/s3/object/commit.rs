@@ -1,18 +1,20 @@
 //! Making a version visible: the conditions of a write, the commit, and its one retry.
 
+use super::find::shown_version;
 use crate::app::App;
 use crate::meta::MetaError;
-use crate::meta::types::{Commit, CommitOutcome, VersionId, WriteCondition};
+use crate::meta::types::{Commit, CommitOutcome, WriteCondition};
 use crate::s3::context::Context;
 use crate::s3::error::Error;
 use s3s::dto::ETagCondition;
+use std::sync::Arc;
 use time::OffsetDateTime;
 
 /// A version that is visible now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Committed {
-    /// Its id.
-    pub(crate) version: VersionId,
+    /// Its id, when the bucket has versions.
+    pub(crate) version: Option<String>,
     /// Its Last-Modified.
     pub(crate) modified: OffsetDateTime,
 }
@@ -30,29 +32,28 @@ pub(crate) fn condition(
 }
 
 /// Commits. When the bucket is no longer the one that was decided by, it is read and decided
-/// anew, once.
+/// anew, once. `None`: the body to be shared went away.
 pub(crate) async fn commit(
     app: &App,
     context: &Context,
     commit: Commit,
-) -> Result<CommitOutcome, Error> {
-    match app.meta.commit(commit.clone()).await {
+) -> Result<Option<Committed>, Error> {
+    let (bucket, outcome) = match app.meta.commit(commit.clone()).await {
         Err(MetaError::BucketChanged | MetaError::NoSuchBucket) => {
             let bucket = context.bucket(app, &commit.bucket.name).await?;
-            Ok(app.meta.commit(Commit { bucket, ..commit }).await?)
+            let commit = Commit { bucket: Arc::clone(&bucket), ..commit };
+            (bucket, app.meta.commit(commit).await?)
         }
-        outcome => Ok(outcome?),
-    }
-}
-
-/// What an outcome means to the client.
-pub(crate) fn committed(outcome: CommitOutcome) -> Result<Committed, Error> {
+        outcome => (commit.bucket, outcome?),
+    };
     match outcome {
-        CommitOutcome::Done { version, modified } => Ok(Committed { version, modified }),
+        CommitOutcome::Done { version, modified } => {
+            Ok(Some(Committed { version: shown_version(&bucket, version), modified }))
+        }
         CommitOutcome::PreconditionFailed => Err(Error::PreconditionFailed),
         CommitOutcome::NoSuchKey => Err(Error::NoSuchKey),
         CommitOutcome::Conflict => Err(Error::ConditionalConflict),
-        CommitOutcome::SourceGone => Err(Error::OperationAborted),
+        CommitOutcome::SourceGone => Ok(None),
     }
 }
 

@@ -2,13 +2,13 @@
 //! is wanted that the source lacks. The ETag stays.
 
 use super::commit::{self, Committed};
-use super::find::{self, Present, shown_version};
+use super::find::{self, Present};
 use crate::app::App;
 use crate::data::{Copies, Digests};
 use crate::erasure::Scheme;
 use crate::meta::types::{
-    BodySource, Bucket, Checksum, ChecksumAlgorithm, ChecksumType, Commit, CommitOutcome, Content,
-    Headers, ObjectPart, WriteCondition,
+    BodySource, Bucket, Checksum, ChecksumAlgorithm, ChecksumType, Commit, Content, Headers,
+    ObjectPart, WriteCondition,
 };
 use crate::s3::checksum::{self, Fields, set_checksum};
 use crate::s3::context::Context;
@@ -18,7 +18,10 @@ use crate::s3::headers::{self, take_headers};
 use crate::s3::incoming::{self, MAX_BODY_BYTES};
 use crate::s3::{ids, outgoing, storage_class, time};
 use futures::StreamExt as _;
-use s3s::dto::{self, CopyObjectInput, CopyObjectOutput, CopyObjectResult, ETag};
+use s3s::dto::{
+    self, CopyObjectInput, CopyObjectOutput, CopyObjectResult, ETag, MetadataDirective,
+    TaggingDirective,
+};
 use sixfold_proto::name::LeaseId;
 use std::sync::Arc;
 
@@ -68,8 +71,8 @@ pub(crate) async fn copy(
 async fn wanted(app: &App, context: &Context, mut input: CopyObjectInput) -> Result<Wanted, Error> {
     ids::check_key(&input.key)?;
     let source = Source::new(&input.copy_source)?;
-    let is_replace = is_replace(input.metadata_directive.as_ref().map(|text| text.as_str()))?;
-    is_replace_tags(input.tagging_directive.as_ref().map(|text| text.as_str()))?;
+    let is_replace = is_replace(input.metadata_directive.as_ref().map(MetadataDirective::as_str))?;
+    is_replace_tags(input.tagging_directive.as_ref().map(TaggingDirective::as_str))?;
     let class_given = context.value("x-amz-storage-class");
     let (class, scheme) = storage_class::parse(class_given)?;
     let algorithm =
@@ -152,7 +155,7 @@ async fn attempt(
     let Some(bytes) = bytes(app, source, wanted).await? else { return Ok(None) };
     let mut headers = wanted.headers.clone().unwrap_or_else(|| source.content.headers.clone());
     headers.website_redirect.clone_from(&wanted.website_redirect);
-    let content = Content {
+    let described = Content {
         size: source.content.size,
         etag: source.content.etag.clone(),
         storage_class: wanted.class.to_owned(),
@@ -164,16 +167,12 @@ async fn attempt(
         lease: bytes.lease,
         bucket: Arc::clone(&wanted.bucket),
         key: wanted.key.clone(),
-        content: content.clone(),
+        content: described.clone(),
         body: bytes.body,
         condition: wanted.condition.clone(),
     };
-    let outcome = match commit::commit(app, context, commit).await {
-        Ok(CommitOutcome::SourceGone) => return Ok(None),
-        outcome => outcome.and_then(commit::committed),
-    };
-    match outcome {
-        Ok(committed) => Ok(Some(answer(source, wanted, &content, committed))),
+    match commit::commit(app, context, commit).await {
+        Ok(committed) => Ok(committed.map(|committed| answer(source, &described, committed))),
         Err(error) => {
             if commit::is_certain(&error) {
                 bytes.copies.discard();
@@ -242,12 +241,7 @@ async fn rewritten(app: &App, source: &Present, wanted: &Wanted) -> Result<Optio
     }))
 }
 
-fn answer(
-    source: &Present,
-    wanted: &Wanted,
-    content: &Content,
-    committed: Committed,
-) -> CopyObjectOutput {
+fn answer(source: &Present, content: &Content, committed: Committed) -> CopyObjectOutput {
     let kind = content.checksum.as_ref().map(|checksum| checksum::type_name(checksum.kind));
     let mut result = CopyObjectResult {
         checksum_type: kind.map(dto::ChecksumType::from_static),
@@ -259,7 +253,7 @@ fn answer(
     CopyObjectOutput {
         copy_object_result: Some(result),
         copy_source_version_id: source.shown_version(),
-        version_id: shown_version(&wanted.bucket, committed.version),
+        version_id: committed.version,
         ..Default::default()
     }
 }

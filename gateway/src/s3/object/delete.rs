@@ -56,19 +56,19 @@ pub(super) async fn delete_one(
         }
         outcome => outcome?,
     };
-    deleted(outcome, version)
+    deleted(&outcome, version)
 }
 
-fn deleted(outcome: DeleteOutcome, named: Option<VersionId>) -> Result<Deleted, Error> {
+fn deleted(outcome: &DeleteOutcome, named: Option<VersionId>) -> Result<Deleted, Error> {
     let named = named.map(ids::version_text);
     match outcome {
         DeleteOutcome::Absent => Ok(Deleted { version: named, marker: None }),
         DeleteOutcome::Deleted { was_marker, .. } => {
-            let marker = named.clone().filter(|_| was_marker);
+            let marker = named.clone().filter(|_| *was_marker);
             Ok(Deleted { version: named, marker })
         }
         DeleteOutcome::MarkerAdded { version } => {
-            Ok(Deleted { version: None, marker: Some(ids::version_text(version)) })
+            Ok(Deleted { version: None, marker: Some(ids::version_text(*version)) })
         }
         DeleteOutcome::PreconditionFailed => Err(Error::PreconditionFailed),
     }

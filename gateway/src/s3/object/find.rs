@@ -148,10 +148,10 @@ pub(crate) fn conditions(
     if_unmodified_since: Option<&Timestamp>,
 ) -> Conditions {
     Conditions {
-        if_match: if_match.map(test),
-        if_none_match: if_none_match.map(test),
-        if_modified_since: if_modified_since.map(|date| date.clone().into()),
-        if_unmodified_since: if_unmodified_since.map(|date| date.clone().into()),
+        matching: if_match.map(test),
+        not_matching: if_none_match.map(test),
+        modified_since: if_modified_since.map(|date| date.clone().into()),
+        unmodified_since: if_unmodified_since.map(|date| date.clone().into()),
     }
 }
 

@@ -1,7 +1,6 @@
 //! `PutObject`: check, receive the bytes, verify them, commit.
 
 use super::commit;
-use super::find::shown_version;
 use crate::app::App;
 use crate::meta::types::{Checksum, ChecksumType, Commit, Content};
 use crate::s3::checksum::{self, Fields, set_checksum};
@@ -33,7 +32,7 @@ pub(crate) async fn put(
         incoming::receive(app, scheme, input.body, length, &integrity, algorithm, trailers).await?;
     let checksum =
         Checksum { algorithm, kind: ChecksumType::FullObject, value: stored.checksum(algorithm)? };
-    let content = Content {
+    let described = Content {
         size: stored.size,
         etag: stored.md5.clone(),
         storage_class: class.to_owned(),
@@ -45,7 +44,7 @@ pub(crate) async fn put(
         lease: stored.lease,
         bucket,
         key: input.key,
-        content,
+        content: described,
         body: stored.source(),
         condition,
     };
@@ -59,10 +58,12 @@ async fn finish(
     stored: Stored,
     checksum: &Checksum,
 ) -> Result<PutObjectOutput, Error> {
-    let (etag, bucket) = (stored.md5.clone(), commit.bucket.clone());
-    let outcome = commit::commit(app, context, commit).await.and_then(commit::committed);
-    let committed = match outcome {
-        Ok(committed) => committed,
+    let etag = stored.md5.clone();
+    let committed = match commit::commit(app, context, commit).await {
+        Ok(Some(committed)) => committed,
+        Ok(None) => {
+            return Err(Error::Internal("a new body was taken for a shared one".to_owned()));
+        }
         Err(error) => {
             if commit::is_certain(&error) {
                 stored.copies.discard();
@@ -73,7 +74,7 @@ async fn finish(
     let mut output = PutObjectOutput {
         e_tag: Some(ETag::Strong(etag)),
         checksum_type: Some(dto::ChecksumType::from_static(dto::ChecksumType::FULL_OBJECT)),
-        version_id: shown_version(&bucket, committed.version),
+        version_id: committed.version,
         ..Default::default()
     };
     set_checksum!(output, Fields::of(Some(checksum), 0));

@@ -70,14 +70,14 @@ async fn wanted(
 ) -> Result<Wanted, Error> {
     ids::check_key(&input.key)?;
     let parts = input.multipart_upload.and_then(|list| list.parts).unwrap_or_default();
-    let listed = parts.into_iter().map(listed).collect::<Result<Vec<_>, _>>()?;
+    let listed = parts.iter().map(listed).collect::<Result<Vec<_>, _>>()?;
     part_list::check_order(&listed)?;
     let size =
         input.mpu_object_size.map(u64::try_from).transpose().map_err(|_| {
             Error::InvalidRequest("Value for x-amz-mp-object-size header is invalid.")
         })?;
     Ok(Wanted {
-        bucket: context.bucket_to_write(app, &input.bucket).await?,
+        bucket: context.bucket(app, &input.bucket).await?,
         key: input.key,
         upload: ids::parse_upload(&input.upload_id)?,
         listed,
@@ -88,7 +88,7 @@ async fn wanted(
     })
 }
 
-fn listed(part: CompletedPart) -> Result<Listed, Error> {
+fn listed(part: &CompletedPart) -> Result<Listed, Error> {
     let (Some(number), Some(etag)) = (part.part_number, &part.e_tag) else {
         return Err(Error::MalformedXml);
     };
@@ -118,7 +118,8 @@ async fn run(app: &App, wanted: Wanted) -> Result<CompleteMultipartUploadOutput,
             .completed(wanted.bucket.id, &wanted.key, wanted.upload, &names)
             .await?
             .ok_or(Error::NoSuchUpload)?;
-        return answer(&wanted, earlier, &Fields::default(), None);
+        let bucket = Arc::clone(&wanted.bucket);
+        return answer(&wanted, &bucket, earlier, &Fields::default(), None);
     };
     let stored = all_parts(app, wanted.upload).await?;
     let assembled = part_list::assemble(&upload, &wanted.listed, &stored)?;
@@ -126,14 +127,15 @@ async fn run(app: &App, wanted: Wanted) -> Result<CompleteMultipartUploadOutput,
     let shown = Fields::of(assembled.checksum.as_ref(), assembled.parts.len());
     let kind = assembled.checksum.as_ref().map(|checksum| checksum::type_name(checksum.kind));
     let completion = completion(&wanted, upload, names, assembled);
-    let outcome = match app.meta.complete(completion.clone()).await {
+    let (bucket, outcome) = match app.meta.complete(completion.clone()).await {
         Err(MetaError::BucketChanged) => {
             let bucket = app.buckets.reload(app.meta.as_ref(), &wanted.bucket.name).await?;
-            app.meta.complete(Completion { bucket, ..completion }).await?
+            let completion = Completion { bucket: Arc::clone(&bucket), ..completion };
+            (bucket, app.meta.complete(completion).await?)
         }
-        outcome => outcome?,
+        outcome => (completion.bucket, outcome?),
     };
-    answer(&wanted, outcome, &shown, kind)
+    answer(&wanted, &bucket, outcome, &shown, kind)
 }
 
 async fn all_parts(app: &App, upload: UploadId) -> Result<Vec<Part>, Error> {
@@ -189,6 +191,7 @@ fn completion(
 
 fn answer(
     wanted: &Wanted,
+    bucket: &Bucket,
     outcome: CompleteOutcome,
     checksum: &Fields,
     kind: Option<&'static str>,
@@ -207,7 +210,7 @@ fn answer(
         e_tag: Some(ETag::Strong(etag)),
         key: Some(wanted.key.clone()),
         location: Some(format!("/{}/{}", wanted.bucket.name, wanted.key)),
-        version_id: shown_version(&wanted.bucket, version),
+        version_id: shown_version(bucket, version),
         ..Default::default()
     };
     set_checksum!(output, checksum.clone());

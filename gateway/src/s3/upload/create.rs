@@ -21,7 +21,7 @@ pub(crate) async fn create(
     ids::check_key(&input.key)?;
     let (class, _) = storage_class::parse(context.value("x-amz-storage-class"))?;
     let headers = headers::checked(take_headers!(input), context)?;
-    let kind = input.checksum_type.as_ref().map(|kind| kind.as_str());
+    let kind = input.checksum_type.as_ref().map(dto::ChecksumType::as_str);
     let algorithm = context.value("x-amz-checksum-algorithm").unwrap_or_default();
     let checksum = match checksum::parse_algorithm(algorithm)? {
         Some(algorithm) => Some((algorithm, checksum::multipart_type(algorithm, kind)?)),

@@ -1,9 +1,7 @@
 //! `UploadPart`: a part's bytes, durable and verified, in place of an older part of its number.
 
 use crate::app::App;
-use crate::meta::types::{
-    Bucket, Checksum, ChecksumAlgorithm, ChecksumType, Part, PartOutcome, Upload,
-};
+use crate::meta::types::{Checksum, ChecksumAlgorithm, ChecksumType, Part, PartOutcome, Upload};
 use crate::s3::checksum::{self, Fields, set_checksum};
 use crate::s3::context::Context;
 use crate::s3::error::Error;
@@ -11,7 +9,6 @@ use crate::s3::incoming::{self, Integrity, Stored};
 use crate::s3::object::part_range::check_part_number;
 use crate::s3::{ids, storage_class};
 use s3s::dto::{ETag, UploadPartInput, UploadPartOutput};
-use std::sync::Arc;
 use time::OffsetDateTime;
 
 /// Stores a part.
@@ -23,8 +20,7 @@ pub(crate) async fn part(
     let number = check_part_number(input.part_number)?;
     let length = incoming::announced_length(input.content_length)?;
     let integrity = Integrity::from_headers(&context.headers)?;
-    let bucket = context.bucket_to_write(app, &input.bucket).await?;
-    let upload = find(app, &bucket, &input.key, &input.upload_id).await?;
+    let upload = find(app, context, &input.bucket, &input.key, &input.upload_id).await?;
     let (algorithm, kind) = stored_as(&upload);
     check_algorithm(&upload, &integrity)?;
 
@@ -45,15 +41,25 @@ pub(crate) async fn part(
     Ok(output)
 }
 
-/// An upload under way, by its bucket, key and id.
+/// An upload under way, by its bucket, key and id. An upload that is not in the bucket as it is
+/// remembered may be in one of the same name that was made since.
 pub(super) async fn find(
     app: &App,
-    bucket: &Arc<Bucket>,
+    context: &Context,
+    bucket_name: &str,
     key: &str,
     upload_id: &str,
 ) -> Result<Upload, Error> {
     ids::check_key(key)?;
     let id = ids::parse_upload(upload_id)?;
+    let remembered = context.bucket_to_write(app, bucket_name).await?;
+    if let Some(upload) = app.meta.upload(remembered.id, key, id).await? {
+        return Ok(upload);
+    }
+    let bucket = context.bucket(app, bucket_name).await?;
+    if bucket.id == remembered.id {
+        return Err(Error::NoSuchUpload);
+    }
     app.meta.upload(bucket.id, key, id).await?.ok_or(Error::NoSuchUpload)
 }
 

@@ -30,8 +30,7 @@ pub(crate) async fn part_copy(
     let number = check_part_number(input.part_number)?;
     let source = Source::new(&input.copy_source)?;
     let asked = asked_range(input.copy_source_range.as_deref())?;
-    let bucket = context.bucket_to_write(app, &input.bucket).await?;
-    let upload = part::find(app, &bucket, &input.key, &input.upload_id).await?;
+    let upload = part::find(app, context, &input.bucket, &input.key, &input.upload_id).await?;
     let (algorithm, kind) = part::stored_as(&upload);
     let (_, scheme) = storage_class::parse(Some(&upload.storage_class))?;
     let conditions = find::conditions(
