@@ -6,6 +6,7 @@ use sixfold_node::config::{Arguments, Config};
 use sixfold_node::registry::{Introduction, Registry, stay_registered};
 use sixfold_node::rpc::{Identity, NodeService, serve};
 use sixfold_node::{Store, StoreOptions};
+use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,7 +42,11 @@ fn fail(error: &anyhow::Error, code: ExitCode) -> ExitCode {
 
 async fn run(config: Config) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(&config.log).context("the log filter is wrong")?;
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .init();
     let registry = Registry::new(&config.database_url).context("the database's URL is wrong")?;
     let dir = config.dir.clone();
     let open = move || Store::open(&dir, StoreOptions::default());

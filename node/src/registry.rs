@@ -146,7 +146,6 @@ pub async fn stay_registered(
                 database_answers = true;
                 tracing::info!("the database answers again");
             }
-            Ok(true) => {}
             Ok(false) => {
                 store.fence();
                 tracing::error!(
@@ -162,7 +161,7 @@ pub async fn stay_registered(
                 database_answers = false;
                 tracing::warn!(%error, "heartbeats fail; chunks are served on");
             }
-            Err(_) => {}
+            Ok(true) | Err(_) => {}
         }
     }
 }

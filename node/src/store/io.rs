@@ -1,9 +1,9 @@
 //! The system calls that change a drive, each behind a hook on which tests hang failures and
 //! crashes.
 
-use rustix::io::Errno;
+use rustix::io::{Errno, ReadWriteFlags, preadv2};
 use std::fs::{File, OpenOptions};
-use std::io::{self, IoSlice};
+use std::io::{self, IoSlice, IoSliceMut};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -115,6 +115,14 @@ impl Io {
 pub(super) fn is_no_space(error: &io::Error) -> bool {
     let code = error.raw_os_error();
     [Errno::NOSPC, Errno::DQUOT].iter().any(|errno| code == Some(errno.raw_os_error()))
+}
+
+/// Reads `length` bytes at `offset` if they are in memory; never waits for the drive.
+pub(super) fn read_cached(file: &File, offset: u64, length: usize) -> Option<Vec<u8>> {
+    let mut bytes = vec![0; length];
+    let mut slices = [IoSliceMut::new(&mut bytes)];
+    let read = preadv2(file, &mut slices, offset, ReadWriteFlags::NOWAIT).ok()?;
+    (read == length).then_some(bytes)
 }
 
 /// Reads up to `length` bytes at `offset`; fewer only where the file ends.

@@ -34,8 +34,8 @@ use futures::StreamExt;
 use futures::stream::{self, BoxStream};
 use index::{Claim, Index, Place};
 use read::OpenChunk;
+use segment::Segments;
 use segment::writer::{Active, Request, write_index};
-use segment::{Burial, Segments};
 use sixfold_proto::checksum::CellKey;
 use sixfold_proto::chunks::{
     Cell, ChunkEntry, Chunks, DriveState, Health, MAX_CELLS_PER_CHUNK, MAX_LIST_ENTRIES, NodeError,
@@ -169,6 +169,10 @@ impl Chunks for Store {
     ) -> Result<BoxStream<'static, Result<Cell, NodeError>>, NodeError> {
         if cells.is_empty() || cells.end > MAX_CELLS_PER_CHUNK {
             return Err(NodeError::Invalid(format!("no chunk has the cells {cells:?}")));
+        }
+        let found = lock(&self.inner.index).get(name).ok_or(NodeError::NotFound)?;
+        if let Some(cells) = read::cached_cells(&self.inner, &found, &cells) {
+            return Ok(stream::iter(cells.into_iter().map(Ok)).boxed());
         }
         let inner = Arc::clone(&self.inner);
         let first_end = cells.end.min(cells.start + CELLS_PER_RUN);
@@ -334,7 +338,7 @@ impl Inner {
             }
             Place::Segment { .. } => {
                 self.segments.count_dead(old);
-                Burial::of(old).into_iter().for_each(|burial| self.segments.bury(burial));
+                self.segments.bury_record_of(old);
                 Ok(())
             }
         };

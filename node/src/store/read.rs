@@ -5,8 +5,9 @@
 use super::Inner;
 use super::format::{CHECKSUM_BYTES, Geometry, HEADER_BYTES, Header, SEAL_BYTES, Seal, Subject};
 use super::index::{Located, Place};
-use super::io::read_at;
+use super::io::{read_at, read_cached};
 use super::names;
+use super::segment::record_bytes;
 use bytes::Bytes;
 use sixfold_proto::checksum::CellKey;
 use sixfold_proto::chunks::{Cell, NodeError};
@@ -20,6 +21,10 @@ use xxhash_rust::xxh3::Xxh3;
 
 /// How many bytes of a chunk are compared or hashed at a time.
 const STEP_BYTES: u64 = 1024 * 1024;
+
+/// Records up to this size are read on the spot when they are in memory: copying them takes
+/// less time than waking a thread.
+const CACHED_READ_BYTES: usize = 64 * 1024;
 
 /// A chunk whose header and seal are as they should be.
 pub(super) struct OpenChunk {
@@ -52,30 +57,16 @@ impl OpenChunk {
     /// Opens the chunk that stands where `located` says. Blocks.
     pub(super) fn open(inner: &Inner, located: &Located) -> Result<Self, NodeError> {
         let name = located.entry.name;
-        let damaged = |what: &str| NodeError::Damaged(format!("chunk {name}: {what}"));
         let failed = |error: io::Error| read_failure(name, &error);
         let (file, base) = open_file(inner, located).map_err(failed)?;
         let header = read_at(&file, base, HEADER_BYTES).map_err(failed)?;
-        let header = Header::decode(&header, inner.drive.key())
-            .ok_or_else(|| damaged("its header is damaged"))?;
-        let Subject::Chunk { cell_bytes, .. } = header.subject else {
-            return Err(damaged("its header is a tombstone"));
-        };
-        if header.name != name || header.copy != located.entry.copy {
-            return Err(damaged("its header names another chunk copy"));
-        }
-        let size = u32::try_from(located.entry.size_bytes).unwrap_or(u32::MAX);
-        let geometry = Geometry::new(cell_bytes, size)
-            .filter(|geometry| geometry.cell_count() == located.entry.cell_count)
-            .ok_or_else(|| damaged("its lengths are not those that it was stored with"))?;
+        let geometry = check_header(inner, located, &header)?;
         let total = geometry.total_bytes();
         if located.place == Place::File && file.metadata().map_err(failed)?.len() != total {
-            return Err(damaged("its file has another length"));
+            return Err(damaged(name, "its file has another length"));
         }
         let seal = read_at(&file, base + total - SEAL_BYTES as u64, SEAL_BYTES).map_err(failed)?;
-        let seal = Seal::decode(&seal, name, header.copy)
-            .filter(|seal| seal.cell_count == geometry.cell_count() && seal.data_bytes == size)
-            .ok_or_else(|| damaged("its seal is missing or damaged"))?;
+        let seal = check_seal(located, geometry, &seal)?;
         Ok(Self { file, base, name, geometry, seal })
     }
 
@@ -88,15 +79,7 @@ impl OpenChunk {
     pub(super) fn cells(&self, cells: Range<u32>) -> Result<Vec<Cell>, NodeError> {
         let start = self.geometry.cell_offset(cells.start);
         let end = self.geometry.cell_offset(cells.end);
-        let mut run = Bytes::from(self.read(start, end)?);
-        let mut found = Vec::with_capacity(cells.len());
-        for cell in cells {
-            let data = run.split_to(self.geometry.cell_len(cell));
-            let mut checksum = [0; CHECKSUM_BYTES];
-            checksum.copy_from_slice(&run.split_to(CHECKSUM_BYTES));
-            found.push(Cell { data, checksum: u64::from_le_bytes(checksum) });
-        }
-        Ok(found)
+        Ok(split_cells(self.geometry, cells, Bytes::from(self.read(start, end)?)))
     }
 
     /// The numbers of the cells that fail their checksum. Blocks.
@@ -131,6 +114,71 @@ impl OpenChunk {
         }
         Ok(bytes)
     }
+}
+
+/// The cells of a small chunk whose segment is open and whose record is in memory: read on the
+/// spot, which costs less than handing the read to another thread. `None` where anything is
+/// otherwise; the slow way then finds out what.
+pub(super) fn cached_cells(
+    inner: &Inner,
+    located: &Located,
+    cells: &Range<u32>,
+) -> Option<Vec<Cell>> {
+    let Place::Segment { segment, offset } = located.place else { return None };
+    let length = usize::try_from(record_bytes(&located.entry)).ok()?;
+    if length > CACHED_READ_BYTES || cells.end > located.entry.cell_count {
+        return None;
+    }
+    let file = inner.segments.open_file(segment)?;
+    let record = read_cached(&file, u64::from(offset), length)?;
+    let geometry = check_header(inner, located, &record).ok()?;
+    let offset_of = |cell| usize::try_from(geometry.cell_offset(cell)).ok();
+    let seal = offset_of(geometry.cell_count())?;
+    check_seal(located, geometry, record.get(seal..)?).ok()?;
+    let run = offset_of(cells.start)?..offset_of(cells.end)?;
+    Some(split_cells(geometry, cells.clone(), Bytes::from(record).slice(run)))
+}
+
+/// Cuts a run of bytes into its cells; they share its buffer.
+fn split_cells(geometry: Geometry, cells: Range<u32>, mut run: Bytes) -> Vec<Cell> {
+    let mut found = Vec::with_capacity(cells.len());
+    for cell in cells {
+        let data = run.split_to(geometry.cell_len(cell));
+        let mut checksum = [0; CHECKSUM_BYTES];
+        checksum.copy_from_slice(&run.split_to(CHECKSUM_BYTES));
+        found.push(Cell { data, checksum: u64::from_le_bytes(checksum) });
+    }
+    found
+}
+
+/// Checks a record's header against what the index says; answers its lengths.
+fn check_header(inner: &Inner, located: &Located, header: &[u8]) -> Result<Geometry, NodeError> {
+    let name = located.entry.name;
+    let header = Header::decode(header, inner.drive.key())
+        .ok_or_else(|| damaged(name, "its header is damaged"))?;
+    let Subject::Chunk { cell_bytes, .. } = header.subject else {
+        return Err(damaged(name, "its header is a tombstone"));
+    };
+    if header.name != name || header.copy != located.entry.copy {
+        return Err(damaged(name, "its header names another chunk copy"));
+    }
+    let size = u32::try_from(located.entry.size_bytes).unwrap_or(u32::MAX);
+    Geometry::new(cell_bytes, size)
+        .filter(|geometry| geometry.cell_count() == located.entry.cell_count)
+        .ok_or_else(|| damaged(name, "its lengths are not those that it was stored with"))
+}
+
+/// Checks the seal of a chunk with these lengths.
+fn check_seal(located: &Located, geometry: Geometry, seal: &[u8]) -> Result<Seal, NodeError> {
+    let name = located.entry.name;
+    Seal::decode(seal, name, located.entry.copy)
+        .filter(|seal| seal.cell_count == geometry.cell_count())
+        .filter(|seal| seal.data_bytes == geometry.data_bytes)
+        .ok_or_else(|| damaged(name, "its seal is missing or damaged"))
+}
+
+fn damaged(name: ChunkName, what: &str) -> NodeError {
+    NodeError::Damaged(format!("chunk {name}: {what}"))
 }
 
 /// The cells and checksums of a chunk that is about to be stored.

@@ -11,7 +11,7 @@ use super::names;
 use super::record::entry;
 use super::segment::scan::{Contents, scan};
 use super::segment::writer::Active;
-use super::segment::{Burial, Segment, Segments, parse_file_name};
+use super::segment::{Segment, Segments, parse_file_name};
 use std::collections::HashSet;
 use std::fs::{self, OpenOptions};
 use std::io;
@@ -68,9 +68,10 @@ fn find_segments(drive: &Drive, io: &Io, found: &mut Found) -> io::Result<()> {
     let mut numbers = Vec::new();
     for file in fs::read_dir(drive.segments())? {
         let name = file?.file_name();
-        match name.to_str().and_then(parse_file_name) {
-            Some(number) => numbers.push(number),
-            None => tracing::warn!(?name, "a foreign file among the segments is left"),
+        if let Some(number) = name.to_str().and_then(parse_file_name) {
+            numbers.push(number);
+        } else {
+            tracing::warn!(?name, "a foreign file among the segments is left");
         }
     }
     numbers.sort_unstable_by(|a, b| b.cmp(a));
@@ -181,8 +182,8 @@ impl Found {
         if newest {
             self.segments.count_dead(&loser);
         }
-        if let Some(burial) = Burial::of(&loser) {
-            self.segments.bury(burial);
+        if loser.place != Place::File {
+            self.segments.bury_record_of(&loser);
             return Ok(());
         }
         let folder = drive.chunk_folder(names::folder(loser.entry.name));

@@ -94,7 +94,9 @@ fn remove_empty(inner: &Inner) -> Result<(), Stopped> {
             inner.io.remove(&segments.path(*number))?;
         }
         inner.synced(inner.io.sync_directory(segments.folder()))?;
-        empty.into_iter().for_each(|number| segments.forget(number));
+        for number in empty {
+            segments.forget(number);
+        }
     }
 }
 

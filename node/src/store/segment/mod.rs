@@ -131,6 +131,11 @@ impl Segments {
         Ok(file)
     }
 
+    /// A segment's file if it is open already.
+    pub(super) fn open_file(&self, segment: u32) -> Option<Arc<File>> {
+        super::lock(&self.table).files.get(&segment).cloned()
+    }
+
     /// Adds a segment.
     pub(super) fn add(&self, number: u32, segment: Segment) {
         super::lock(&self.table).segments.insert(number, segment);
@@ -178,6 +183,13 @@ impl Segments {
     /// Asks for a tombstone.
     pub(super) fn bury(&self, burial: Burial) {
         super::lock(&self.table).burials.push(burial);
+    }
+
+    /// Asks for a tombstone for this chunk's record, if it stands in a segment.
+    pub(super) fn bury_record_of(&self, located: &Located) {
+        if let Some(burial) = Burial::of(located) {
+            self.bury(burial);
+        }
     }
 
     /// Takes all burials that wait.

@@ -82,7 +82,7 @@ pub(in crate::store) struct Writer {
 struct Waiting {
     reply: oneshot::Sender<Result<(), NodeError>>,
     result: Result<(), NodeError>,
-    _claim: Option<Claim>,
+    claim: Option<Claim>,
 }
 
 impl Writer {
@@ -124,7 +124,7 @@ impl Writer {
         for Operation { request, reply } in batch {
             let operation = waiting.len();
             let (result, claim) = self.prepare(request, operation, &mut appends);
-            waiting.push(Waiting { reply, result, _claim: claim });
+            waiting.push(Waiting { reply, result, claim });
         }
         let burials = self.inner.segments.take_burials();
         let bury = |burial: &Burial| Append {
@@ -135,10 +135,13 @@ impl Writer {
         appends.extend(burials.iter().map(bury));
         if let Err(failed) = self.append(appends, &mut waiting) {
             tracing::warn!(error = %failed, "tombstones wait for the next batch");
-            burials.into_iter().for_each(|burial| self.inner.segments.bury(burial));
+            for burial in burials {
+                self.inner.segments.bury(burial);
+            }
         }
-        for Waiting { reply, result, _claim } in waiting {
-            drop(_claim);
+        for Waiting { reply, result, claim } in waiting {
+            // Before the answer: its receiver may write the same name at once.
+            drop(claim);
             // Whoever has gone away does not want to know.
             let _ = reply.send(result);
         }
@@ -212,7 +215,9 @@ impl Writer {
         match &result {
             Ok(()) => self.apply(appends),
             Err(error) => {
-                appends.iter().for_each(|append| fail(waiting, append.operation, error));
+                for append in &appends {
+                    fail(waiting, append.operation, error);
+                }
             }
         }
         result
@@ -277,7 +282,7 @@ impl Writer {
                         segments.count_live(&located);
                         segments.count_dead(&from);
                     } else {
-                        Burial::of(&located).into_iter().for_each(|dead| segments.bury(dead));
+                        segments.bury_record_of(&located);
                     }
                 }
                 Effect::Bury { target } => {

@@ -7,7 +7,7 @@ use crate::store::{Step, Store, StoreOptions};
 use futures::future::join_all;
 use sixfold_proto::chunks::{Cell, Chunks, NodeError};
 use sixfold_proto::name::{ChunkName, LeaseId};
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -281,9 +281,13 @@ async fn a_crash_between_any_two_steps_loses_nothing() {
 async fn no_room_for_a_batch_leaves_no_trace() {
     let directory = tempfile::tempdir().unwrap();
     let full = Arc::new(AtomicBool::new(false));
-    let seen = Arc::clone(&full);
+    let (seen, root) = (Arc::clone(&full), directory.path().to_owned());
     let hook = move |step| {
         if step == Step::Write && seen.load(Ordering::SeqCst) {
+            // As a write does that runs out of room in its middle.
+            let segment = the_segment(&root);
+            let mut file = std::fs::OpenOptions::new().append(true).open(segment).unwrap();
+            file.write_all(&[0x55; 100]).unwrap();
             return Err(io::Error::from(rustix::io::Errno::NOSPC));
         }
         Ok(())
