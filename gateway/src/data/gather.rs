@@ -187,15 +187,19 @@ impl Gather {
         stripe: &Stripe,
     ) -> futures::future::BoxFuture<'static, Answer> {
         let wait = self.shared.limits.cell_wait;
+        let node = self.shared.directory.node(self.extent.placement[index]);
         let mut stream = match self.lanes[index].stream.take() {
             Some((next, stream)) if next == stripe.number => stream,
-            _ => self.open(index, stripe.number),
+            _ => self.open(index, stripe.number, node.clone()),
         };
         async move {
             let answer = match tokio::time::timeout(wait, stream.next()).await {
                 Ok(Some(answer)) => answer,
                 Ok(None) => Err(NodeError::Damaged("the chunk ends early".to_owned())),
                 Err(_) => {
+                    if let Some(node) = node {
+                        node.note_late();
+                    }
                     Err(NodeError::Unavailable(format!("no cell in {} ms", wait.as_millis())))
                 }
             };
@@ -204,7 +208,7 @@ impl Gather {
         .boxed()
     }
 
-    fn open(&self, index: usize, from: u32) -> CellStream {
+    fn open(&self, index: usize, from: u32, node: Option<Arc<Node>>) -> CellStream {
         let touched = if index < self.extent.scheme.data_count() {
             self.geometry.cells_of(index, &self.range)
         } else {
@@ -212,7 +216,7 @@ impl Gather {
         };
         let end = if touched.contains(&from) { touched.end } else { self.stripes().end };
         let name = self.name(index);
-        let Some(node) = self.shared.directory.node(self.extent.placement[index]) else {
+        let Some(node) = node else {
             let error = NodeError::Unavailable("the node can't be called".to_owned());
             return futures::stream::iter([Err(error)]).boxed();
         };
@@ -295,14 +299,8 @@ impl Gather {
         }
         let name = self.name(index);
         tracing::debug!(chunk = %name, node.id = node.0, "chunk {name} on node {node}: {error}");
-        match error {
-            NodeError::NotFound | NodeError::Damaged(_) => self.shared.missing.report(name),
-            NodeError::Unavailable(_) => {
-                if let Some(node) = self.shared.directory.node(node) {
-                    node.note_late();
-                }
-            }
-            _ => {}
+        if matches!(error, NodeError::NotFound | NodeError::Damaged(_)) {
+            self.shared.missing.report(name);
         }
         self.lanes[index] = Lane { rank: Rank::Failed, stream: None };
         Ok(())

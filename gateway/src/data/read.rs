@@ -22,7 +22,7 @@ use tokio::sync::mpsc;
 /// The wanted bytes of one stripe, and their room.
 struct Batch {
     bytes: VecDeque<Bytes>,
-    room: Option<Room>,
+    _room: Option<Room>,
 }
 
 /// The bytes of a body or of a range of it, in order. It ends early only with an error.
@@ -41,7 +41,7 @@ impl BodyStream {
 
     fn finish(&mut self, error: Option<ReadError>) -> Poll<Option<Result<Bytes, ReadError>>> {
         self.ahead = None;
-        self.batch = Batch { bytes: VecDeque::new(), room: None };
+        self.batch = Batch { bytes: VecDeque::new(), _room: None };
         self.remaining = 0;
         Poll::Ready(error.map(Err))
     }
@@ -86,7 +86,7 @@ pub(super) async fn read(
     if remaining == 0 {
         return Ok(BodyStream {
             remaining,
-            batch: Batch { bytes: VecDeque::new(), room: None },
+            batch: Batch { bytes: VecDeque::new(), _room: None },
             ahead: None,
         });
     }
@@ -157,7 +157,7 @@ impl Walk {
             };
             let bytes = VecDeque::from(gather.bytes(number).await?);
             self.range.start += bytes.iter().map(|bytes| bytes.len() as u64).sum::<u64>();
-            return Ok(Batch { bytes, room: Some(room) });
+            return Ok(Batch { bytes, _room: Some(room) });
         }
     }
 

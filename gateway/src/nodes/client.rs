@@ -2,7 +2,7 @@
 
 use super::breaker::{Breaker, BreakerState};
 use async_trait::async_trait;
-use futures::stream::BoxStream;
+use futures::stream::{BoxStream, StreamExt};
 use sixfold_proto::chunks::{Cell, ChunkEntry, Chunks, Health, NodeError, PutItem};
 use sixfold_proto::name::{ChunkName, CopyNumber, LeaseId, NodeNumber};
 use std::ops::Range;
@@ -25,13 +25,19 @@ const REFUSAL_HOLDS: Duration = Duration::from_secs(30);
 pub struct Node {
     number: NodeNumber,
     chunks: Arc<dyn Chunks>,
-    lessons: Mutex<Lessons>,
+    /// Shared with the streams of reads, which teach as long as they run.
+    lessons: Arc<Lessons>,
+}
+
+#[derive(Debug, Default)]
+struct Lessons {
+    calls: Mutex<Calls>,
     /// Moving average of the time to a read's first cell, in microseconds; 0 before any.
     latency_us: AtomicU64,
 }
 
 #[derive(Debug, Default)]
-struct Lessons {
+struct Calls {
     breaker: Breaker,
     last_success: Option<Instant>,
     refused: Option<(Instant, Refusal)>,
@@ -46,8 +52,7 @@ pub(super) enum Refusal {
 
 impl Node {
     pub(super) fn new(number: NodeNumber, chunks: Arc<dyn Chunks>) -> Self {
-        let (lessons, latency_us) = (Mutex::default(), AtomicU64::new(0));
-        Self { number, chunks, lessons, latency_us }
+        Self { number, chunks, lessons: Arc::default() }
     }
 
     /// Its number.
@@ -57,57 +62,33 @@ impl Node {
 
     /// What the breaker says.
     pub fn breaker(&self) -> BreakerState {
-        self.lessons().breaker.state(Instant::now())
+        self.lessons.calls().breaker.state(Instant::now())
     }
 
     /// How long a read's first cell lately took to come, on average.
     pub fn latency(&self) -> Duration {
-        Duration::from_micros(self.latency_us.load(Ordering::Relaxed))
+        Duration::from_micros(self.lessons.latency_us.load(Ordering::Relaxed))
     }
 
     /// A caller gave a call up because it took too long.
     pub fn note_late(&self) {
-        self.lessons().breaker.failed(Instant::now());
+        self.lessons.calls().breaker.failed(Instant::now());
     }
 
     pub(super) fn since_success(&self) -> Option<Duration> {
-        self.lessons().last_success.map(|at| at.elapsed())
+        self.lessons.calls().last_success.map(|at| at.elapsed())
     }
 
     pub(super) fn refusal(&self) -> Option<Refusal> {
-        let (at, refusal) = self.lessons().refused?;
+        let (at, refusal) = self.lessons.calls().refused?;
         (at.elapsed() < REFUSAL_HOLDS).then_some(refusal)
     }
 
     /// The node registered anew: what was learned of the old process counts no longer.
     pub(super) fn registered_anew(&self) {
-        let mut lessons = self.lessons();
-        lessons.breaker.half_open();
-        lessons.refused = None;
-    }
-
-    fn lessons(&self) -> MutexGuard<'_, Lessons> {
-        self.lessons.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Learns from an answer and passes it on.
-    fn learn<T>(&self, answer: Result<T, NodeError>) -> Result<T, NodeError> {
-        let mut lessons = self.lessons();
-        match &answer {
-            Err(
-                NodeError::Unavailable(_) | NodeError::Unauthenticated | NodeError::WrongNode(_),
-            ) => lessons.breaker.failed(Instant::now()),
-            Err(NodeError::Full) => lessons.refused = Some((Instant::now(), Refusal::Full)),
-            Err(NodeError::Fenced | NodeError::Draining) => {
-                lessons.refused = Some((Instant::now(), Refusal::Other));
-            }
-            _ => {
-                lessons.breaker.succeeded();
-                lessons.last_success = Some(Instant::now());
-            }
-        }
-        drop(lessons);
-        answer
+        let mut calls = self.lessons.calls();
+        calls.breaker.half_open();
+        calls.refused = None;
     }
 
     async fn within<T>(
@@ -115,10 +96,33 @@ impl Node {
         limit: Duration,
         call: impl Future<Output = Result<T, NodeError>>,
     ) -> Result<T, NodeError> {
-        let answer = tokio::time::timeout(limit, call).await;
-        self.learn(answer.unwrap_or_else(|_| {
-            Err(NodeError::Unavailable(format!("no answer within {} ms", limit.as_millis())))
-        }))
+        let answer = answer_within(limit, call).await;
+        self.lessons.learn(answer.as_ref().err());
+        answer
+    }
+}
+
+impl Lessons {
+    fn calls(&self) -> MutexGuard<'_, Calls> {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Learns from how a call ended.
+    fn learn(&self, error: Option<&NodeError>) {
+        let mut calls = self.calls();
+        match error {
+            Some(
+                NodeError::Unavailable(_) | NodeError::Unauthenticated | NodeError::WrongNode(_),
+            ) => calls.breaker.failed(Instant::now()),
+            Some(NodeError::Full) => calls.refused = Some((Instant::now(), Refusal::Full)),
+            Some(NodeError::Fenced | NodeError::Draining) => {
+                calls.refused = Some((Instant::now(), Refusal::Other));
+            }
+            _ => {
+                calls.breaker.succeeded();
+                calls.last_success = Some(Instant::now());
+            }
+        }
     }
 
     fn learn_latency(&self, took: Duration) {
@@ -128,6 +132,16 @@ impl Node {
         let next = if before == 0 { took } else { (before / 8) * 7 + took / 8 };
         self.latency_us.store(next.max(1), Ordering::Relaxed);
     }
+}
+
+async fn answer_within<T>(
+    limit: Duration,
+    call: impl Future<Output = Result<T, NodeError>>,
+) -> Result<T, NodeError> {
+    let answer = tokio::time::timeout(limit, call).await;
+    answer.unwrap_or_else(|_| {
+        Err(NodeError::Unavailable(format!("no answer within {} ms", limit.as_millis())))
+    })
 }
 
 /// The calls of the node behind it, with deadlines but for [`Chunks::put`], whose caller
@@ -141,7 +155,8 @@ impl Chunks for Node {
         items: BoxStream<'static, PutItem>,
     ) -> Result<CopyNumber, NodeError> {
         let answer = self.chunks.put(name, writer, items).await;
-        self.learn(answer)
+        self.lessons.learn(answer.as_ref().err());
+        answer
     }
 
     async fn get(
@@ -149,10 +164,22 @@ impl Chunks for Node {
         name: ChunkName,
         cells: Range<u32>,
     ) -> Result<BoxStream<'static, Result<Cell, NodeError>>, NodeError> {
+        // A stream that opens proves little: what counts is the first cell, and an error later.
         let asked = Instant::now();
-        let answer = self.within(FIRST_ANSWER, self.chunks.get(name, cells)).await;
-        self.learn_latency(asked.elapsed());
-        answer
+        let answer = answer_within(FIRST_ANSWER, self.chunks.get(name, cells)).await;
+        let cells = answer.inspect_err(|error| self.lessons.learn(Some(error)))?;
+        let lessons = Arc::clone(&self.lessons);
+        let mut is_first = true;
+        Ok(cells
+            .inspect(move |cell| {
+                if std::mem::take(&mut is_first) {
+                    lessons.learn_latency(asked.elapsed());
+                    lessons.learn(cell.as_ref().err());
+                } else if let Err(error) = cell {
+                    lessons.learn(Some(error));
+                }
+            })
+            .boxed())
     }
 
     async fn delete(&self, name: ChunkName, copy: CopyNumber) -> Result<(), NodeError> {

@@ -1,0 +1,212 @@
+//! What a write leaves on the nodes and says of it.
+
+use super::{Body, Cluster, MIB, bytes, limits, write};
+use crate::data::{DataLimits, Digests, WriteError};
+use crate::erasure::Scheme;
+use crate::meta::types::ChunkSet;
+use crate::nodes::fake::Faults;
+use bytes::Bytes;
+use md5::{Digest, Md5};
+use sixfold_proto::chunks::NodeError;
+use std::collections::HashSet;
+use std::time::{Duration, Instant};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sizes_around_every_boundary_come_back() {
+    let cluster = Cluster::new(6).await;
+    // A stripe of 4+2 is 1 MiB, an extent here two of them.
+    let boundaries = [1, 8, MIB, 2 * MIB, 4 * MIB];
+    let sizes = boundaries.into_iter().flat_map(|size| [size - 1, size, size + 1]);
+    for size in sizes.filter(|size| *size > 0).collect::<HashSet<_>>() {
+        let bytes = bytes(size);
+        let written = cluster.write(&bytes).await.unwrap();
+        assert_eq!(written.size, size as u64);
+        assert_eq!(written.digests.md5.unwrap()[..], Md5::digest(&bytes)[..]);
+        let extents = &written.body.as_ref().unwrap().extents;
+        assert_eq!(extents.len(), size.div_ceil(2 * MIB));
+        assert!(extents.iter().all(|extent| extent.missing == ChunkSet(0)));
+        let body = cluster.commit(written, bytes).await;
+        cluster.check(&body).await;
+    }
+    assert_eq!(cluster.data.stripes_in_memory(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_scheme_reads_what_it_wrote() {
+    let cluster = Cluster::new(6).await;
+    for scheme in Scheme::ALL {
+        for size in [1, 4096, 3 * MIB + 5] {
+            let bytes = bytes(size);
+            let written = write(&cluster.data, scheme, &bytes).await.unwrap();
+            let body = cluster.commit(written, bytes).await;
+            cluster.check(&body).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn no_bytes_are_no_body() {
+    let cluster = Cluster::new(6).await;
+    let written = cluster.write(&Bytes::new()).await.unwrap();
+    assert_eq!((written.size, written.body), (0, None));
+    assert_eq!(written.digests.md5.unwrap()[..], Md5::digest(b"")[..]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failing_source_is_passed_on_and_leaves_nothing() {
+    let cluster = Cluster::new(6).await;
+    let frames = [Ok(bytes(2 * MIB)), Ok(bytes(2 * MIB)), Err("cut off")];
+    let source = futures::stream::iter(frames);
+    let outcome = cluster.data.write(Scheme::FourTwo, source, Digests::none()).await;
+    assert!(matches!(outcome, Err(WriteError::Source("cut off"))));
+    nothing_is_left(&cluster).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_that_is_dropped_leaves_nothing() {
+    let cluster = Cluster::new(6).await;
+    let frames = futures::stream::iter([Ok::<_, ()>(bytes(5 * MIB))]);
+    let source = futures::StreamExt::chain(frames, futures::stream::pending());
+    let write = cluster.data.write(Scheme::FourTwo, source, Digests::md5());
+    assert!(tokio::time::timeout(Duration::from_millis(800), write).await.is_err());
+    nothing_is_left(&cluster).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_written_body_can_be_discarded() {
+    let cluster = Cluster::new(6).await;
+    let written = cluster.write(&bytes(3 * MIB)).await.unwrap();
+    assert!(cluster.nodes.iter().all(|node| node.chunk_count() == 2));
+    written.copies.discard();
+    nothing_is_left(&cluster).await;
+}
+
+async fn nothing_is_left(cluster: &Cluster) {
+    for _ in 0..200 {
+        if cluster.nodes.iter().all(|node| node.chunk_count() == 0) {
+            assert_eq!(cluster.data.stripes_in_memory(), 0);
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!(
+        "chunks are left: {:?}",
+        cluster.nodes.iter().map(|n| n.chunk_count()).collect::<Vec<_>>()
+    );
+}
+
+/// Writes with `faults` on the first `count` nodes of the placement that a body gets: all
+/// nodes are broken in turn, so that each chunk index meets the fault.
+async fn written_with(
+    count: usize,
+    node_count: u16,
+    faults: &Faults,
+    size: usize,
+) -> (Cluster, Body) {
+    let cluster = Cluster::new(node_count).await;
+    for node in &cluster.nodes[..count] {
+        node.fail(faults.clone());
+    }
+    let bytes = bytes(size);
+    let written = cluster.write(&bytes).await.unwrap();
+    let body = cluster.commit(written, bytes).await;
+    for node in &cluster.nodes {
+        node.fail(Faults::default());
+    }
+    (cluster, body)
+}
+
+/// Every chunk that no row calls missing is where its row says.
+fn assert_rows_are_true(cluster: &Cluster, body: &Body) {
+    for extent in &body.extents {
+        for index in 0..6 {
+            let has = cluster.node(extent.placement[index]).names();
+            let has = has.contains(&super::name(extent, index));
+            assert!(has || extent.missing.contains(index));
+        }
+        assert!(extent.missing.0.count_ones() <= 1, "one may be missing at a commit");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nodes_that_die_in_a_spread_are_made_good() {
+    for dies_after in [0, 1] {
+        for count in [1, 2] {
+            let faults = Faults { put_dies_after: Some(dies_after), ..Faults::default() };
+            for size in [1000, 2 * MIB, 3 * MIB] {
+                let (cluster, body) = written_with(count, 8, &faults, size).await;
+                assert_rows_are_true(&cluster, &body);
+                cluster.check(&body).await;
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nodes_that_hang_are_given_up_after_a_while() {
+    for size in [1000, 6 * MIB] {
+        let faults = Faults { put_stalls_after: Some(0), ..Faults::default() };
+        let begun = Instant::now();
+        let (cluster, body) = written_with(2, 8, &faults, size).await;
+        assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+        assert_rows_are_true(&cluster, &body);
+        cluster.check(&body).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn three_nodes_of_six_that_refuse_are_an_error() {
+    let cluster = Cluster::new(6).await;
+    for node in &cluster.nodes[..3] {
+        node.down();
+    }
+    for size in [1000, 3 * MIB] {
+        let outcome = cluster.write(&bytes(size)).await;
+        assert!(matches!(outcome, Err(WriteError::TooFewNodes(_))));
+    }
+    for node in &cluster.nodes {
+        node.fail(Faults::default());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn full_nodes_are_passed_by_and_all_full_is_full() {
+    let cluster = Cluster::new(8).await;
+    let full = Faults { refuses_puts: Some(NodeError::Full), ..Faults::default() };
+    for node in &cluster.nodes[..2] {
+        node.fail(full.clone());
+    }
+    for _ in 0..4 {
+        let body = cluster.committed(&bytes(1000)).await;
+        assert_rows_are_true(&cluster, &body);
+    }
+    let body = cluster.committed(&bytes(1000)).await;
+    assert!(body.extents[0].placement.iter().all(|node| node.0 > 2), "{:?}", body.extents);
+    for node in &cluster.nodes {
+        node.fail(full.clone());
+    }
+    for _ in 0..3 {
+        assert!(matches!(cluster.write(&bytes(1000)).await, Err(WriteError::Full)));
+    }
+    cluster.check(&body).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_room_for_stripes_a_write_is_told_to_slow_down() {
+    let limits = DataLimits { stripes_in_process: 1, ..limits() };
+    let cluster = Cluster::with_limits(6, limits).await;
+    let held = futures::stream::iter([Ok::<_, ()>(bytes(MIB / 2))]);
+    let held = futures::StreamExt::chain(held, futures::stream::pending());
+    let data = cluster.data.clone();
+    let holder = tokio::spawn(async move {
+        let _ = data.write(Scheme::FourTwo, held, Digests::none()).await;
+    });
+    while cluster.data.stripes_in_memory() == 0 {
+        tokio::task::yield_now().await;
+    }
+    let outcome = cluster.write(&bytes(MIB)).await;
+    assert!(matches!(outcome, Err(WriteError::SlowDown { .. })));
+    // Small bodies need none.
+    cluster.write(&bytes(1000)).await.unwrap();
+    holder.abort();
+}
