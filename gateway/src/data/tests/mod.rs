@@ -10,8 +10,7 @@ use crate::erasure::Scheme;
 use crate::meta::Meta;
 use crate::meta::model::Model;
 use crate::meta::types::{
-    BodySource, Bucket, ChunkSet, Commit, CommitOutcome, Content, Extent, Headers,
-    WriteCondition,
+    BodySource, Bucket, ChunkSet, Commit, CommitOutcome, Content, Extent, Headers, WriteCondition,
 };
 use crate::nodes::Directory;
 use crate::nodes::fake::FakeNode;
@@ -140,10 +139,7 @@ struct Body {
 }
 
 /// Rows with these nodes registered, a bucket, and the data path over them.
-async fn over(
-    nodes: Vec<Arc<dyn Chunks>>,
-    limits: DataLimits,
-) -> (Arc<Model>, Data, Arc<Bucket>) {
+async fn over(nodes: Vec<Arc<dyn Chunks>>, limits: DataLimits) -> (Arc<Model>, Data, Arc<Bucket>) {
     let model = Arc::new(Model::new());
     let mut embedded = HashMap::new();
     for chunks in nodes {

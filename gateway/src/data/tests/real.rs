@@ -1,7 +1,7 @@
 //! The same path over real stores: in this process, and behind gRPC.
 
-use super::{Body, Cluster, MIB, bytes, data_over, limits, over};
-use crate::data::WriteError;
+use super::{Body, Cluster, MIB, bytes, data_over, over};
+use crate::data::{DataLimits, WriteError};
 use crate::meta::Meta;
 use crate::meta::model::Model;
 use crate::nodes::{Directory, RemoteSettings};
@@ -18,7 +18,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
-const SECRET: &str = "a secret of at least thirty-two characters"; // Spaces are put away below.
+const SECRET: &str = "a-secret-of-at-least-thirty-two-characters";
 
 fn store(directory: &Path, number: u16) -> Store {
     let options = StoreOptions { node: NodeNumber(number), ..StoreOptions::default() };
@@ -41,7 +41,7 @@ async fn written_and_checked(cluster: &Cluster) -> Vec<Body> {
 async fn embedded_stores_keep_what_is_written() {
     let directory = TempDir::new().unwrap();
     let stores = (1..=6).map(|number| Arc::new(store(directory.path(), number)) as Arc<dyn Chunks>);
-    let (model, data, bucket) = over(stores.collect(), limits()).await;
+    let (model, data, bucket) = over(stores.collect(), DataLimits::default()).await;
     let cluster = Cluster { nodes: Vec::new(), model, data, bucket };
     written_and_checked(&cluster).await;
 }
@@ -66,17 +66,17 @@ async fn remotes(shown_secret: &str) -> Remotes {
         let registration = u64::try_from(row.registration).unwrap();
         identity.set(Registered { node: row.number, registration });
         let service = NodeService::new(Arc::new(store(directory.path(), number)), identity);
-        let secret = ClusterSecret::parse(&SECRET.replace(' ', "-")).unwrap();
+        let secret = ClusterSecret::parse(SECRET).unwrap();
         tasks.push(tokio::spawn(async move {
             serve(listener, service, secret, None, std::future::pending()).await.unwrap();
         }));
     }
-    let secret = Some(ClusterSecret::parse(&shown_secret.replace(' ', "-")).unwrap());
+    let secret = Some(ClusterSecret::parse(shown_secret).unwrap());
     let settings = RemoteSettings { secret, tls: None };
     let id = model.cluster_id().await.unwrap();
     let rows = Arc::clone(&model) as Arc<dyn Meta>;
     let nodes = Directory::with_remote(id, rows, HashMap::new(), settings);
-    let (data, bucket) = data_over(&model, nodes, limits()).await;
+    let (data, bucket) = data_over(&model, nodes, DataLimits::default()).await;
     let cluster = Cluster { nodes: Vec::new(), model, data, bucket };
     Remotes { cluster, tasks, _directory: directory }
 }
