@@ -39,6 +39,8 @@ pub(super) struct Expected {
     sha256: Option<String>,
     /// `x-amz-checksum-*` by name, when they are about this body.
     checksums: Vec<(&'static str, String)>,
+    /// Whether there must be a document at all.
+    is_required: bool,
 }
 
 /// The checksums that a document may carry.
@@ -46,13 +48,14 @@ const CHECKSUMS: [&str; 5] = ["crc32", "crc32c", "crc64nvme", "sha1", "sha256"];
 
 impl Expected {
     /// Reads the headers. `is_delete`: for `DeleteObjects` checksums are of the body and some
-    /// proof of integrity must be there; for other documents they speak of the object.
+    /// proof of integrity must be there, and a document; for others they speak of the object.
     pub(super) fn from_headers(headers: &HeaderMap, is_delete: bool) -> Result<Self, Refusal> {
         let text = |name: &str| Some(headers.get(name)?.to_str().unwrap_or("").to_owned());
         let mut expected = Self {
             md5: text("content-md5"),
             sha256: text("x-amz-content-sha256").filter(|value| value.len() == 64),
             checksums: Vec::new(),
+            is_required: is_delete,
         };
         if !is_delete {
             return Ok(expected);
@@ -185,9 +188,8 @@ impl<B> Document<B> {
         if let Err(refusal) = self.expected.verify(&document) {
             return Err(self.refuse(refusal));
         }
-        if !document.is_empty()
-            && let Err(what) = check_xml(&document)
-        {
+        let may_be_absent = document.is_empty() && !self.expected.is_required;
+        if !may_be_absent && let Err(what) = check_xml(&document) {
             let message = format!(
                 "The XML you provided was not well-formed or did not validate against our \
                  published schema: {what}."
