@@ -13,7 +13,7 @@ trap 'rm -rf "$prepared"' EXIT
 # The macros write while the crate is compiled: make sure that it is.
 touch gateway/src/lib.rs
 SQLX_OFFLINE=false SQLX_OFFLINE_DIR="$prepared" \
-    cargo check --ignore-rust-version --package sixfold
+    cargo check --ignore-rust-version --package sixfold --all-targets
 if [ "${1-}" = --check ]; then
     diff -r .sqlx "$prepared" || { echo ".sqlx/ is stale: run scripts/sqlx-prepare.sh" >&2; exit 1; }
     exit 0
