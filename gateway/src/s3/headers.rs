@@ -73,6 +73,9 @@ fn check_offered(name: &str, value: &str) -> Result<(), Error> {
         "x-amz-if-match-last-modified-time"
         | "x-amz-if-match-size"
         | "x-amz-if-match-initiated-time" => Err(Error::NotImplemented("x-amz-if-match-*")),
+        "x-amz-bucket-namespace" if value != "global" => {
+            Err(Error::NotImplemented("x-amz-bucket-namespace"))
+        }
         "x-amz-mfa" => Err(Error::NotImplemented("x-amz-mfa")),
         _ if name.starts_with("x-amz-grant-") => Err(Error::NotImplemented("x-amz-grant-*")),
         _ if name.starts_with("x-amz-object-lock-") => {

@@ -2,6 +2,10 @@
 
 use super::{Store, pattern};
 use crate::meta::types::Versioning;
+use crate::nodes::fake::Faults;
+use http::Request;
+use http_body_util::BodyExt as _;
+use s3s::Body;
 
 const MD5_HELLO: &str = "\"5d41402abc4b2a76b9719d911017c592\"";
 
@@ -279,4 +283,22 @@ async fn attributes_are_those_asked_for() {
     let unknown = [("x-amz-object-attributes", "Colour")];
     let answer = store.send("GET", "/bucket/key?attributes", &unknown, "").await;
     answer.expect_error(400, "InvalidArgument");
+}
+
+#[tokio::test]
+async fn a_body_that_breaks_is_cut_and_not_ended() {
+    let store = Store::with_bucket().await;
+    store.put("key", pattern(16 << 20)).await;
+    // What is open ends after a few cells, and nothing can be opened again.
+    for node in &store.nodes {
+        node.fail(Faults { get_dies_after: Some(4), ..Faults::default() });
+    }
+    let request = Request::builder().uri("/bucket/key").header("host", "localhost");
+    let request = request.body(Body::empty()).unwrap();
+    let mut body = store.service.call(request).await.unwrap().into_body();
+    assert!(body.frame().await.unwrap().is_ok());
+    for node in &store.nodes {
+        node.down();
+    }
+    assert!(body.collect().await.is_err());
 }
