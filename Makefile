@@ -63,8 +63,8 @@ test-code: postgresql
 demo: postgresql build ## real files in, two drives away, everything back
 	@compat-tests/demo.sh
 
-sqlx: postgresql ## check the queries against a database and write .sqlx/
-	@compat-tests/with-postgres.sh cargo sqlx prepare --workspace -- --all-targets $(CARGO_FLAGS)
+sqlx: ## write .sqlx/ anew; DATABASE_URL names an empty database
+	@scripts/sqlx-prepare.sh
 
 deny: ## advisories, licences and sources of all dependencies (installs cargo-deny)
 	@command -v cargo-deny >/dev/null || cargo install cargo-deny --locked

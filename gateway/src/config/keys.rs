@@ -83,6 +83,7 @@ keys! {
 
 /// The flags that stand above file and environment.
 #[derive(Args, Clone, Debug, Default)]
+#[expect(clippy::doc_markdown, reason = "--help shows these lines as they stand")]
 pub struct Flags {
     /// Storage: one directory (six nodes in folders below it), or six and more, one per drive.
     #[arg(value_name = "DIR")]

@@ -4,7 +4,7 @@ use super::keys::{ALL, Flags, Key};
 use super::show::Shown;
 use std::collections::BTreeMap;
 use std::fmt::{Debug, Display, Formatter};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// A start that can't be: one line for the person at the terminal.
 #[derive(Debug, thiserror::Error)]
@@ -82,11 +82,11 @@ impl<'a> Reader<'a> {
     ) -> Result<T, ConfigError> {
         if let Some((text, source)) = self.find(key)? {
             let value = parse(&text).map_err(|mend| wrong(key, &text, &source, &mend))?;
-            self.shown.push(Shown::new(key, &text, source));
+            self.shown.push(Shown::new(key, &text, &source));
             return Ok(value);
         }
         let text = super::show::plain(&default);
-        self.shown.push(Shown::new(key, &text, Source::Default));
+        self.shown.push(Shown::new(key, &text, &Source::Default));
         Ok(default)
     }
 
@@ -97,11 +97,11 @@ impl<'a> Reader<'a> {
         parse: impl Fn(&str) -> Result<T, String>,
     ) -> Result<Option<T>, ConfigError> {
         let Some((text, source)) = self.find(key)? else {
-            self.shown.push(Shown::new(key, "", Source::Default));
+            self.shown.push(Shown::new(key, "", &Source::Default));
             return Ok(None);
         };
         let value = parse(&text).map_err(|mend| wrong(key, &text, &source, &mend))?;
-        self.shown.push(Shown::new(key, &text, source));
+        self.shown.push(Shown::new(key, &text, &source));
         Ok(Some(value))
     }
 
@@ -163,7 +163,7 @@ fn wrong(key: &Key, text: &str, source: &Source, mend: &str) -> ConfigError {
 }
 
 /// The file's values as text by `section.name`.
-fn read_file(path: &PathBuf) -> Result<BTreeMap<String, String>, ConfigError> {
+fn read_file(path: &Path) -> Result<BTreeMap<String, String>, ConfigError> {
     let shown = path.display();
     let text = std::fs::read_to_string(path)
         .map_err(|error| ConfigError(format!("can't read the configuration {shown}: {error}")))?;
@@ -186,7 +186,7 @@ fn read_file(path: &PathBuf) -> Result<BTreeMap<String, String>, ConfigError> {
     Ok(values)
 }
 
-fn unknown(path: &PathBuf, name: &str) -> ConfigError {
+fn unknown(path: &Path, name: &str) -> ConfigError {
     ConfigError(format!(
         "{name} in {} is no setting; `sixfold config show` lists all there are",
         path.display()

@@ -19,7 +19,7 @@ pub struct Shown {
 }
 
 impl Shown {
-    pub(super) fn new(key: &'static Key, value: &str, source: Source) -> Self {
+    pub(super) fn new(key: &'static Key, value: &str, source: &Source) -> Self {
         let is_hidden = key.is_secret && !value.is_empty();
         Self {
             name: key.name,

@@ -8,15 +8,17 @@ use std::time::Duration;
 
 type Parsed<T> = Result<T, String>;
 
+/// The value, or the mend of one that is not valid.
+fn when<T>(is_valid: bool, value: impl FnOnce() -> T, mend: &str) -> Parsed<T> {
+    if is_valid { Ok(value()) } else { Err(mend.to_owned()) }
+}
+
 pub(super) fn text(text: &str) -> Parsed<String> {
-    Ok(text.to_owned())
+    when(!text.trim().is_empty(), || text.to_owned(), "is empty: give a text, or leave it out")
 }
 
 pub(super) fn path(text: &str) -> Parsed<PathBuf> {
-    match text.is_empty() {
-        true => Err("is empty: name a file or directory".to_owned()),
-        false => Ok(PathBuf::from(text)),
-    }
+    when(!text.is_empty(), || PathBuf::from(text), "is empty: name a file or directory")
 }
 
 /// Paths separated by `:`, as in `PATH`.
@@ -84,10 +86,7 @@ pub(super) fn region(text: &str) -> Parsed<String> {
     let is_valid = !text.is_empty()
         && text.len() <= 63
         && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
-    match is_valid {
-        true => Ok(text.to_owned()),
-        false => Err("is no region: use lower-case letters, digits and hyphens".to_owned()),
-    }
+    when(is_valid, || text.to_owned(), "is no region: use lower-case letters, digits and hyphens")
 }
 
 /// Domain names separated by commas; ports are allowed and ignored.
@@ -97,40 +96,45 @@ pub(super) fn domains(text: &str) -> Parsed<Vec<String>> {
         domain.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b':'))
             && !domain.starts_with('.')
     };
-    match domains.iter().all(is_valid) {
-        true => Ok(domains.into_iter().map(str::to_owned).collect()),
-        false => Err("is no domain: give names like s3.example.com, with commas".to_owned()),
-    }
+    when(
+        domains.iter().all(is_valid),
+        || domains.into_iter().map(str::to_owned).collect(),
+        "is no domain: give names like s3.example.com, with commas",
+    )
 }
 
 pub(super) fn bucket(text: &str) -> Parsed<String> {
-    match s3s::path::check_bucket_name(text) && text != "minio" {
-        true => Ok(text.to_owned()),
-        false => Err("is no bucket name: 3 to 63 lower-case letters, digits, - and .".to_owned()),
-    }
+    when(
+        s3s::path::check_bucket_name(text) && text != "minio",
+        || text.to_owned(),
+        "is no bucket name: 3 to 63 lower-case letters, digits, - and .",
+    )
 }
 
 /// Amazon's keys have 16 to 128 characters, MinIO's at least 3.
 pub(super) fn access_key(text: &str) -> Parsed<String> {
     let is_plain = text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.@".contains(&b));
-    match is_plain && (3..=128).contains(&text.len()) {
-        true => Ok(text.to_owned()),
-        false => Err("is no access key: 3 to 128 letters, digits, -, _, . or @".to_owned()),
-    }
+    when(
+        is_plain && (3..=128).contains(&text.len()),
+        || text.to_owned(),
+        "is no access key: 3 to 128 letters, digits, -, _, . or @",
+    )
 }
 
 pub(super) fn secret_key(text: &str) -> Parsed<String> {
-    match (8..=256).contains(&text.chars().count()) {
-        true => Ok(text.to_owned()),
-        false => Err("is no secret: give 8 to 256 characters".to_owned()),
-    }
+    when(
+        (8..=256).contains(&text.chars().count()),
+        || text.to_owned(),
+        "is no secret: give 8 to 256 characters",
+    )
 }
 
 pub(super) fn database_url(text: &str) -> Parsed<String> {
-    match text.starts_with("postgres://") || text.starts_with("postgresql://") {
-        true => Ok(text.to_owned()),
-        false => Err("is no PostgreSQL URL: it begins with postgres://".to_owned()),
-    }
+    when(
+        text.starts_with("postgres://") || text.starts_with("postgresql://"),
+        || text.to_owned(),
+        "is no PostgreSQL URL: it begins with postgres://",
+    )
 }
 
 pub(super) fn log_format(text: &str) -> Parsed<LogFormat> {

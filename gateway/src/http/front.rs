@@ -95,10 +95,10 @@ impl Front {
             region: &self.0.settings.region,
         };
         checks::check(&head)?;
-        let expected = match head.has_document() {
-            true => Some(Expected::from_headers(request.headers(), head.has("delete"))?),
-            false => None,
-        };
+        let expected = head
+            .has_document()
+            .then(|| Expected::from_headers(request.headers(), head.has("delete")))
+            .transpose()?;
         if expected.is_some() && is_too_long(content_length(request.headers())) {
             return Err(too_long());
         }

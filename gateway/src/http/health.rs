@@ -36,20 +36,21 @@ impl Health {
     }
 
     /// The same state for the admin address, with metrics.
+    #[must_use]
     pub fn with_metrics(&self, metrics: PrometheusHandle) -> Self {
         Self { state: Arc::clone(&self.state), metrics: Some(metrics) }
     }
 
     /// Says how the process is. A change is logged once.
     pub fn set(&self, readiness: Readiness) {
-        let before = self.state.swap(Arc::new(readiness.clone()));
-        if *before == readiness {
+        if *self.state.load_full() == readiness {
             return;
         }
         match &readiness {
             Readiness::NotReady(reason) => tracing::warn!(reason, "not ready"),
             other => tracing::info!(state = ?other, "readiness changed"),
         }
+        self.state.store(Arc::new(readiness));
     }
 
     /// How the process is.

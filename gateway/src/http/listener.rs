@@ -93,19 +93,15 @@ pub async fn serve<H, F, B>(
         let watcher = graceful.watcher();
         tokio::spawn(async move {
             let _permit = permit;
-            match tls {
-                Some(tls) => {
-                    let Some(stream) = begin(limits, &stop, tls.accept(stream)).await else {
-                        return;
-                    };
-                    let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-                    connection(stream, is_http2, limits, watcher, handle).await;
-                }
-                None => {
-                    let preface = begins_http2(&stream);
-                    let Some(is_http2) = begin(limits, &stop, preface).await else { return };
-                    connection(stream, is_http2, limits, watcher, handle).await;
-                }
+            if let Some(tls) = tls {
+                let accepted = begin(limits, &stop, tls.accept(stream)).await;
+                let Some(stream) = accepted else { return };
+                let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+                connection(stream, is_http2, limits, watcher, handle).await;
+            } else {
+                let preface = begin(limits, &stop, begins_http2(&stream)).await;
+                let Some(is_http2) = preface else { return };
+                connection(stream, is_http2, limits, watcher, handle).await;
             }
         });
     }

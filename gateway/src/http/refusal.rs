@@ -69,6 +69,7 @@ impl Refusal {
     }
 
     /// Adds an element to the error document.
+    #[must_use]
     pub fn with_detail(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.detail = Some((name, value.into()));
         self

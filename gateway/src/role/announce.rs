@@ -38,11 +38,11 @@ impl Announcement<'_> {
         let _ = writeln!(text, "  health   http://{}/health/ready", reachable(self.admin_address));
         let _ = writeln!(text, "  metadata {}", self.metadata);
         let _ = writeln!(text, "  key      {access_key}");
-        if !shows_secret {
-            let _ = writeln!(text, "  secret   {}", self.where_secret());
-        } else {
+        if shows_secret {
             let _ = writeln!(text, "  secret   {secret}");
             let _ = writeln!(text, "           shown once; kept in {}", self.root_file.display());
+        } else {
+            let _ = writeln!(text, "  secret   {}", self.where_secret());
         }
         let _ = write!(
             text,

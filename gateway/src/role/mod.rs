@@ -35,6 +35,7 @@ struct Cli {
 }
 
 #[derive(Subcommand, Debug)]
+#[expect(clippy::doc_markdown, reason = "--help shows these lines as they stand")]
 enum Command {
     /// Everything on one machine: S3, six nodes, and a PostgreSQL of its own
     Server(Flags),

@@ -7,7 +7,7 @@ use crate::config::RootCredentials;
 use anyhow::Context;
 
 /// The user that the root pair belongs to.
-pub const ROOT: &str = "root";
+pub(super) const ROOT: &str = "root";
 
 /// The root pair, and whether it was made just now.
 pub(super) struct Root {

@@ -39,8 +39,7 @@ pub(super) fn check(head: &Head<'_>) -> Result<(), Refusal> {
 }
 
 fn is_valid(value: &str) -> bool {
-    let is_hash = value.len() == 64
-        && value.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F'));
+    let is_hash = value.len() == 64 && value.bytes().all(|byte| byte.is_ascii_hexdigit());
     is_hash
         || value == "UNSIGNED-PAYLOAD"
         || value == UNSIGNED_FRAMES

@@ -74,9 +74,8 @@ pub(super) fn check(head: &Head<'_>) -> Result<(), Refusal> {
     for (key, value) in &head.query {
         match SUBRESOURCES.iter().find(|row| row.0 == key) {
             Some(row) if is_offered(row, head) => {}
-            Some(_) => return Err(not_offered(method, key)),
             None if is_read || value.is_some() || is_plain(key) => {}
-            None => return Err(not_offered(method, key)),
+            Some(_) | None => return Err(not_offered(method, key)),
         }
     }
     check_upload_keys(head)?;
