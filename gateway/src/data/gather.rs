@@ -26,7 +26,7 @@ const SLOW_FACTOR: u32 = 4;
 const SLOW_FLOOR: Duration = Duration::from_millis(20);
 
 type CellStream = BoxStream<'static, Result<Cell, NodeError>>;
-type Answer = (usize, Result<Cell, NodeError>, CellStream);
+type Answer = (usize, Result<Cell, NodeError>, Range<u32>, CellStream);
 type Pending = FuturesUnordered<futures::future::BoxFuture<'static, Answer>>;
 
 /// Whether to ask a chunk, best first.
@@ -45,8 +45,8 @@ enum Rank {
 /// One chunk of the extent.
 struct Lane {
     rank: Rank,
-    /// The stream under way and the stripe whose cell it gives next.
-    stream: Option<(u32, CellStream)>,
+    /// The stream under way and the stripes whose cells it has still to give.
+    stream: Option<(Range<u32>, CellStream)>,
 }
 
 /// Reads the stripes of one extent in order.
@@ -188,9 +188,11 @@ impl Gather {
     ) -> futures::future::BoxFuture<'static, Answer> {
         let wait = self.shared.limits.cell_wait;
         let node = self.shared.directory.node(self.extent.placement[index]);
-        let mut stream = match self.lanes[index].stream.take() {
-            Some((next, stream)) if next == stripe.number => stream,
-            _ => self.open(index, stripe.number, node.clone()),
+        // A stream that was opened for the touched cells alone may end before this stripe.
+        let number = stripe.number;
+        let (cells, mut stream) = match self.lanes[index].stream.take() {
+            Some((cells, stream)) if cells.start == number && !cells.is_empty() => (cells, stream),
+            _ => self.open(index, number, node.clone()),
         };
         async move {
             let answer = match tokio::time::timeout(wait, stream.next()).await {
@@ -203,24 +205,27 @@ impl Gather {
                     Err(NodeError::Unavailable(format!("no cell in {} ms", wait.as_millis())))
                 }
             };
-            (index, answer, stream)
+            (index, answer, cells.start + 1..cells.end, stream)
         }
         .boxed()
     }
 
-    fn open(&self, index: usize, from: u32, node: Option<Arc<Node>>) -> CellStream {
+    fn open(&self, index: usize, from: u32, node: Option<Arc<Node>>) -> (Range<u32>, CellStream) {
         let touched = if index < self.extent.scheme.data_count() {
             self.geometry.cells_of(index, &self.range)
         } else {
             0..0
         };
         let end = if touched.contains(&from) { touched.end } else { self.stripes().end };
+        let cells = from..end;
         let name = self.name(index);
         let Some(node) = node else {
             let error = NodeError::Unavailable("the node can't be called".to_owned());
-            return futures::stream::iter([Err(error)]).boxed();
+            return (cells, futures::stream::iter([Err(error)]).boxed());
         };
-        async move { node.get(name, from..end).await }.try_flatten_stream().boxed()
+        let asked = cells.clone();
+        let stream = async move { node.get(name, asked).await }.try_flatten_stream().boxed();
+        (cells, stream)
     }
 
     /// Waits for the next answer, or for the time to send a hedge.
@@ -236,7 +241,9 @@ impl Gather {
             round.pending.next().await
         };
         match answer {
-            Some((index, answer, stream)) => self.take(round, index, answer, stream).await,
+            Some((index, answer, left, stream)) => {
+                self.take(round, index, answer, (left, stream)).await
+            }
             None => Err(self.too_few()),
         }
     }
@@ -262,13 +269,13 @@ impl Gather {
         round: &mut Round,
         index: usize,
         answer: Result<Cell, NodeError>,
-        stream: CellStream,
+        stream: (Range<u32>, CellStream),
     ) -> Result<(), ReadError> {
         match answer.and_then(|cell| self.verified(index, &round.stripe, cell)) {
             Ok(data) => {
                 self.shared.hedges.earn();
                 round.cells[index] = Some(data);
-                self.lanes[index].stream = Some((round.stripe.number + 1, stream));
+                self.lanes[index].stream = Some(stream);
                 Ok(())
             }
             Err(error) => self.lose(round, index, error).await,
