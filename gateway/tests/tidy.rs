@@ -86,7 +86,8 @@ fn collect(dir: &Path, found: &mut Vec<Source>) {
 }
 
 fn is_test(name: &str) -> bool {
-    name.ends_with("tests.rs") || name.contains("/tests/") || name.ends_with("tidy.rs")
+    let is_named_so = ["tests.rs", "races.rs", "tidy.rs"].iter().any(|end| name.ends_with(end));
+    is_named_so || name.contains("/tests/") || name.contains("_tests/")
 }
 
 fn report(what: &str, broken: &[String]) {
