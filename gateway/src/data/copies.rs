@@ -56,7 +56,7 @@ impl Ledger {
                 async move {
                     let Some(node) = node else { return };
                     if let Err(error) = node.delete(name, copy).await {
-                        tracing::debug!(chunk = %name, "chunk {name} is left to the sweep: {error}");
+                        tracing::debug!(chunk = %name, "left to the sweep: {name}: {error}");
                     }
                 }
             });

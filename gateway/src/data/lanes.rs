@@ -159,7 +159,7 @@ impl Target {
             node.note_late();
         }
         let (name, id) = (self.name(index), number.0);
-        tracing::warn!(chunk = %name, node.id = id, "node {id} held up chunk {name} and is given up");
+        tracing::warn!(chunk = %name, node.id = id, "node {id} held chunk {name} up, given up");
         NodeError::Unavailable("given up because it held the others up".to_owned())
     }
 }
@@ -256,7 +256,7 @@ impl Lanes {
             (_, Ok(_)) => NodeError::Invalid("acknowledged before the end".to_owned()),
         };
         let (name, node) = (self.target.name(index), self.target.placement[index].0);
-        tracing::warn!(chunk = %name, node.id = node, "chunk {name} on node {node} is lost: {error}");
+        tracing::warn!(chunk = %name, node.id = node, "lost chunk {name} on node {node}: {error}");
         self.lost.push((index, error));
     }
 
