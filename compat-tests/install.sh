@@ -135,8 +135,10 @@ step_rust() {
   inputs=$(cat "$here"/clients/rust/Cargo.* "$here"/clients/rust/src/*.rs | sha256sum)
   fresh rust "$inputs" && return 0
   say "AWS SDK for Rust (built from source, takes minutes)"
-  retry env CARGO_TARGET_DIR="$clients/rust" cargo build --quiet --locked --ignore-rust-version \
-    --manifest-path "$here/clients/rust/Cargo.toml"
+  local manifest=$here/clients/rust/Cargo.toml
+  retry cargo fetch --quiet --locked --manifest-path "$manifest"
+  CARGO_TARGET_DIR="$clients/rust" cargo build --quiet --locked --offline --ignore-rust-version \
+    --manifest-path "$manifest"
   stamp rust "$inputs"
 }
 

@@ -97,8 +97,8 @@ impl Request {
         let identity = signer.credentials().into();
         let time = signer.time();
         let params = signer.params(&identity, time, settings());
-        let signed = headers.clone();
-        let request = self.signable(&signed, self.signable_body(&body));
+        let covered = headers.clone();
+        let request = self.signable(&covered, self.signable_body(&body));
         let (instructions, signature) =
             sign(request, &params.into()).expect("a signable request").into_parts();
         headers.extend(instructions.headers().map(|(name, value)| (name.into(), value.into())));
@@ -124,8 +124,8 @@ impl Request {
         settings.expires_in = Some(expires);
         let identity = signer.credentials().into();
         let params = signer.params(&identity, signer.time(), settings).into();
-        let signed = headers.clone();
-        let request = self.signable(&signed, SignableBody::UnsignedPayload);
+        let covered = headers.clone();
+        let request = self.signable(&covered, SignableBody::UnsignedPayload);
         let (instructions, _) = sign(request, &params).expect("a signable request").into_parts();
         let mut target = self.target.clone();
         for (name, value) in instructions.params() {

@@ -1,0 +1,172 @@
+//! Any two of six nodes may be gone; three give a clear 503; nothing is lost.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::time::{Duration, Instant};
+
+use compat_tests::cluster::{Form, NODE_COUNT, Plan, Server};
+use compat_tests::objects::Body;
+use compat_tests::raw::{Connection, Request};
+
+const MIB: u64 = 1024 * 1024;
+/// Empty, inline in a cell, one stripe and a byte more, several stripes.
+const SIZES: [u64; 5] = [0, 1, 100_000, MIB + 1, 9 * MIB + 5];
+
+/// Puts one object of every size and reads it back.
+async fn write_all(server: &Server, name: &str) {
+    for (seed, size) in (1..).zip(SIZES) {
+        let target = format!("/kept/{name}-{size}");
+        Body::new(seed, size).put(server.address(), &server.signer(), &target).await.unwrap();
+    }
+    read_all(server, name).await;
+}
+
+async fn read_all(server: &Server, name: &str) {
+    for (seed, size) in (1..).zip(SIZES) {
+        let target = format!("/kept/{name}-{size}");
+        Body::new(seed, size).check(server.address(), &server.signer(), &target).await.unwrap();
+    }
+}
+
+async fn start(form: Form) -> Server {
+    let server = Plan::new(form).start();
+    let bucket = Request::put("/kept").sign(&server.signer(), server.address());
+    bucket.send(server.address()).await.expect_status(200);
+    server
+}
+
+/// All fifteen pairs: reads of what was there before, writes, reads of what was written without them.
+async fn any_two(form: Form) {
+    let mut server = start(form).await;
+    write_all(&server, "before").await;
+    for first in 0..NODE_COUNT {
+        for second in first + 1..NODE_COUNT {
+            let name = format!("without-{first}-{second}");
+            server.take_away(first);
+            server.take_away(second);
+            read_all(&server, "before").await;
+            write_all(&server, &name).await;
+            server.give_back(first);
+            server.give_back(second);
+            read_all(&server, &name).await;
+        }
+    }
+}
+
+/// Three: a 503 before the first byte, within five seconds, and all is there when they are back.
+async fn three(form: Form) {
+    let mut server = start(form).await;
+    write_all(&server, "before").await;
+    for index in 0..3 {
+        server.take_away(index);
+    }
+    let (address, signer) = (server.address().to_owned(), server.signer());
+    let large = format!("/kept/before-{}", 9 * MIB + 5);
+    let put = Request::put("/kept/new").body(vec![1; 2_000_000]);
+    for request in [Request::get(&large), put] {
+        let started = Instant::now();
+        let answer = request.sign(&signer, &address).send(&address).await;
+        let took = started.elapsed();
+        assert_eq!(answer.status, 503, "{}", answer.text());
+        assert!(!answer.element("RequestId").is_empty(), "{}", answer.text());
+        assert!(took < Duration::from_secs(5), "503 only after {took:?}");
+    }
+    // What needs no chunks is served from the metadata.
+    Request::head(&large).sign(&signer, &address).send(&address).await.expect_status(200);
+    let listed = Request::get("/kept?list-type=2").sign(&signer, &address).send(&address).await;
+    assert!(listed.expect_status(200).text().contains("before-0"));
+    for index in 0..3 {
+        server.give_back(index);
+    }
+    wait_for_writes(&server).await;
+    read_all(&server, "before").await;
+    write_all(&server, "after").await;
+}
+
+/// A node that comes back is used again soon; until then its absence may still be remembered.
+async fn wait_for_writes(server: &Server) {
+    let until = Instant::now() + Duration::from_secs(45);
+    let put = || Request::put("/kept/probe").body(vec![2; 2_000_000]);
+    while put().sign(&server.signer(), server.address()).send(server.address()).await.status != 200
+    {
+        assert!(Instant::now() < until, "no writes 45 s after the nodes came back");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+/// Two nodes die while a large object is being sent: the client gets every byte all the same.
+async fn killed_in_mid_stream(form: Form) {
+    let mut server = start(form).await;
+    let (address, signer) = (server.address().to_owned(), server.signer());
+    let body = Body::new(9, 96 * MIB);
+    body.put(&address, &signer, "/kept/large").await.unwrap();
+    let mut left = vec![(20 * MIB, 1), (60 * MIB, 4)];
+    let checked = body.check_while(&address, &signer, "/kept/large", |received| {
+        left.retain(|(after, index)| {
+            let waits = received < *after;
+            if !waits {
+                server.take_away(*index);
+            }
+            waits
+        });
+    });
+    checked.await.unwrap();
+}
+
+/// A node that is frozen holds nobody up for long.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_frozen_node_delays_nothing() {
+    let mut server = start(Form::Separate).await;
+    write_all(&server, "before").await;
+    server.node(2).freeze();
+    let started = Instant::now();
+    read_all(&server, "before").await;
+    write_all(&server, "frozen").await;
+    assert!(started.elapsed() < Duration::from_secs(30), "{:?}", started.elapsed());
+    server.node(2).thaw();
+    read_all(&server, "frozen").await;
+}
+
+/// An upload that the client gives up leaves nothing visible, and the connection's end harms nobody.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_cut_short_is_not_there() {
+    let server = start(Form::Embedded).await;
+    let (address, signer) = (server.address(), server.signer());
+    let wire = Request::put("/kept/cut").body(vec![3; 5_000_000]).sign(&signer, address);
+    let mut connection = Connection::open(address).await.unwrap();
+    connection.send(&wire.head_bytes()).await.unwrap();
+    connection.send(&wire.body[..3_000_000]).await.unwrap();
+    drop(connection);
+    let answer = Request::get("/kept/cut").sign(&signer, address).send(address).await;
+    assert_eq!(answer.outcome(), (404, "NoSuchKey".into()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn any_two_embedded() {
+    any_two(Form::Embedded).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn any_two_separate() {
+    any_two(Form::Separate).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn three_embedded() {
+    three(Form::Embedded).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn three_separate() {
+    three(Form::Separate).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_in_mid_stream_embedded() {
+    killed_in_mid_stream(Form::Embedded).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_in_mid_stream_separate() {
+    killed_in_mid_stream(Form::Separate).await;
+}
