@@ -163,8 +163,11 @@ def checksums():
 
 
 def crt_transfers():
-    """The CRT path: big bodies with CRC64NVME, by its own transfer manager where boto3 picks it."""
-    config = TransferConfig(preferred_transfer_client="crt")
+    """Parts with CRC64NVME, which only the CRT can compute.
+
+    The CRT's own transfer manager takes neither an endpoint nor plain HTTP from boto3.
+    """
+    config = TransferConfig(preferred_transfer_client="classic")
     s3.upload_fileobj(
         io.BytesIO(BIG), BUCKET, "crt", Config=config, ExtraArgs={"ChecksumAlgorithm": "CRC64NVME"}
     )

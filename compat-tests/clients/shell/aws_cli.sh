@@ -60,7 +60,7 @@ contains "$(aws s3 sync --delete tree "s3://$BUCKET/tree")" "delete: s3://$BUCKE
 step "ranges, conditions, checksums"
 api get-object --bucket "$BUCKET" --key dir/hello.txt --range bytes=6-12 part >/dev/null
 same "$(cat part)" sixfold
-refused "412" api get-object --bucket "$BUCKET" --key dir/hello.txt --if-match '"no"' part
+refused "PreconditionFailed" api get-object --bucket "$BUCKET" --key dir/hello.txt --if-match '"no"' part
 api put-object --bucket "$BUCKET" --key sums --body tree/deep/middle.bin --checksum-algorithm SHA256
 sum=$(openssl dgst -sha256 -binary tree/deep/middle.bin | base64)
 contains "$(api head-object --bucket "$BUCKET" --key sums --checksum-mode ENABLED)" "$sum"

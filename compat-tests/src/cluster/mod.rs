@@ -32,6 +32,8 @@ pub const ACCESS_KEY: &str = "COMPATTESTROOT";
 pub const SECRET_KEY: &str = "compat+tests/secret=0123456789";
 /// What gateway and nodes share.
 const CLUSTER_SECRET: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+/// What the secrets of access keys are sealed with.
+const MASTER_KEY: &str = "fedcba9876543210fedcba9876543210fedcba9876543210fedcba9876543210";
 /// How long a start may take on a busy machine, `initdb` included.
 const START_PATIENCE: Duration = Duration::from_secs(120);
 
@@ -93,10 +95,11 @@ impl Plan {
             std::fs::create_dir(server.drive(index)).expect("a drive");
         }
         if server.plan.form == Form::Separate {
+            write_private(&server.folder().join("master.key"), MASTER_KEY);
             server.migrate();
             server.nodes = (0..NODE_COUNT).map(|_| None).collect();
             for index in 0..NODE_COUNT {
-                server.give_back(index);
+                server.start_node(index);
             }
         }
         server.start_gateway();
@@ -284,7 +287,7 @@ impl Server {
     fn start_node(&mut self, index: usize) {
         let address = free_address();
         let mut command = self.command("sixfold-node");
-        command.arg(self.drive(index)).args(["--listen", &address, "--advertise", &address]);
+        command.arg(self.drive(index)).args(["--listen", &address]);
         let log = self.folder().join(format!("node{index}.log"));
         self.nodes[index] = Some(Process::start("sixfold-node", &mut command, &log));
     }
@@ -297,6 +300,13 @@ impl Server {
 pub fn free_address() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     listener.local_addr().expect("an address").to_string()
+}
+
+/// Writes a file that only its owner may read.
+fn write_private(path: &Path, text: &str) {
+    std::fs::write(path, text).expect("write a private file");
+    let private = std::fs::Permissions::from_mode(0o600);
+    std::fs::set_permissions(path, private).expect("chmod");
 }
 
 /// Whether `GET /health/ready` answers 200.

@@ -1,6 +1,7 @@
 //! `sixfold gateway`: S3 for a cluster whose rows and nodes are elsewhere. It keeps nothing.
 
 use super::assembly::{self, Listeners, Parts};
+use super::root;
 use crate::auth::keys::Keys;
 use crate::auth::seal::MasterKey;
 use crate::config::{Config, ConfigError};
@@ -21,6 +22,9 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     migrate::check_schema(pg.pool()).await?;
     let meta: Arc<dyn Meta> = Arc::new(pg.clone());
     let keys = Arc::new(Keys::new(Arc::clone(&meta), MasterKey::load(needed.master_key)?));
+    if let Some(given) = config.root.clone() {
+        root::take_given(given, &keys).await?;
+    }
 
     let remote = RemoteSettings { secret: Some(needed.secret), tls: None };
     let cluster = meta.cluster_id().await?;

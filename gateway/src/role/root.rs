@@ -38,6 +38,14 @@ pub(super) async fn ensure(
 }
 
 async fn take(given: RootCredentials, keys: &Keys, home: &Home) -> anyhow::Result<Root> {
+    let root = take_given(given, keys).await?;
+    // What the file says is no longer true.
+    let _ = std::fs::remove_file(home.root_file());
+    Ok(root)
+}
+
+/// Stores the pair that the settings give in place of an older one.
+pub(super) async fn take_given(given: RootCredentials, keys: &Keys) -> anyhow::Result<Root> {
     let RootCredentials { access_key, secret_key, source } = given;
     let secret = Secret::new(secret_key);
     let has_changed = keys
@@ -53,8 +61,6 @@ async fn take(given: RootCredentials, keys: &Keys, home: &Home) -> anyhow::Resul
     } else {
         tracing::info!(access_key, source, "the given root pair is taken");
     }
-    // What the file says is no longer true.
-    let _ = std::fs::remove_file(home.root_file());
     Ok(Root { access_key, secret, is_new: false, is_given: true })
 }
 
