@@ -61,7 +61,7 @@ test-code: postgresql
 	@cargo test --workspace $(CARGO_FLAGS)
 
 demo: postgresql build ## real files in, two drives away, everything back
-	@compat-tests/demo.sh
+	@SIXFOLD_BIN_DIR="$$CARGO_TARGET_DIR/release" scripts/demo.sh
 
 sqlx: ## write .sqlx/ anew; DATABASE_URL names an empty database
 	@scripts/sqlx-prepare.sh

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs the real clients that compat-tests runs. Idempotent: a second run takes seconds.
 #
-#   compat-tests/install.sh [STEP…]     steps: postgresql debian python js go mc java rust (all by default)
+#   compat-tests/install.sh [STEP…]     steps: postgresql debian python js go mc java rust, all by default; demo
 #
 # What isn't a Debian package goes below $SIXFOLD_CLIENTS (~/.cache/sixfold-clients), never into the system.
 # A client that can't be had is an error: the tests prove nothing about a client that is not there.
@@ -63,8 +63,11 @@ step_postgresql() {
   apt_install postgresql
 }
 
+# What `make demo` needs.
+step_demo() { apt_install rclone curl python3; }
+
 step_debian() {
-  apt_install rclone s3cmd restic awscli chromium chromium-driver python3-venv
+  apt_install rclone s3cmd restic awscli chromium chromium-driver python3-venv curl openssl
 }
 
 # One virtual environment: name, then what pip is asked for.

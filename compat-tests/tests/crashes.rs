@@ -93,8 +93,8 @@ async fn everything_killed() {
 async fn a_second_instance_is_refused() {
     let server = Server::start(Form::Embedded);
     make_bucket(&server).await;
-    let output = server.gateway_command().args(["--address", "127.0.0.1:0"]);
-    let output = output.args(["--admin-address", "127.0.0.1:0"]).output().unwrap();
+    let mut second = server.gateway_command_at("127.0.0.1:0", "127.0.0.1:0");
+    let output = second.output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(!output.status.success(), "{said}");
     let folder = server.folder().display().to_string();

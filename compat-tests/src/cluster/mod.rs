@@ -236,6 +236,11 @@ impl Server {
 
     /// The command that [`Server::start_gateway`] runs, to run it a second time on purpose.
     pub fn gateway_command(&self) -> Command {
+        self.gateway_command_at(&self.address, &self.admin_address)
+    }
+
+    /// The same on other addresses.
+    pub fn gateway_command_at(&self, address: &str, admin_address: &str) -> Command {
         let mut command = self.command("sixfold");
         match self.plan.form {
             Form::Embedded => {
@@ -246,7 +251,7 @@ impl Server {
                 command.arg("gateway");
             }
         }
-        command.args(["--address", &self.address, "--admin-address", &self.admin_address]);
+        command.args(["--address", address, "--admin-address", admin_address]);
         command
     }
 
