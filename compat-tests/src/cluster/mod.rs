@@ -101,6 +101,7 @@ impl Plan {
             for index in 0..NODE_COUNT {
                 server.start_node(index);
             }
+            server.wait_for_nodes();
         }
         server.start_gateway();
         server
@@ -287,6 +288,21 @@ impl Server {
     fn migrate(&self) {
         let output = self.command("sixfold").arg("migrate").output().expect("sixfold migrate");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    /// A gateway that starts now knows all nodes from the first request on.
+    fn wait_for_nodes(&self) {
+        let until = Instant::now() + START_PATIENCE;
+        loop {
+            let output = self.command("sixfold").args(["node", "list", "--json"]).output();
+            let output = output.expect("sixfold node list");
+            let text = String::from_utf8_lossy(&output.stdout).into_owned();
+            if text.matches("\"active\"").count() == NODE_COUNT {
+                return;
+            }
+            assert!(Instant::now() < until, "the nodes do not register: {text}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
     }
 
     fn start_node(&mut self, index: usize) {

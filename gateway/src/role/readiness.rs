@@ -12,6 +12,9 @@ use tokio_util::sync::CancellationToken;
 /// How often it is looked.
 const EVERY: Duration = Duration::from_secs(2);
 
+/// Six chunks, at most two of them on a node.
+const FEWEST_NODES: usize = 3;
+
 /// What readiness is judged by.
 pub(super) struct Watch {
     pub(super) health: Health,
@@ -44,8 +47,8 @@ impl Watch {
         let snapshot = self.directory.snapshot();
         let usable = snapshot.entries().filter(|entry| entry.is_usable()).count();
         let known = snapshot.entries().count();
-        // Smaller clusters double chunks up; what counts is that data can be placed at all.
-        let needed = Scheme::FourTwo.data_count().min(known.max(1));
+        // Smaller clusters double chunks up, two to a node at most: fewer than three place nothing.
+        let needed = Scheme::FourTwo.data_count().min(known.max(FEWEST_NODES));
         if usable < needed {
             return Readiness::NotReady(format!("only {usable} of {known} nodes are usable"));
         }
