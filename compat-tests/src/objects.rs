@@ -42,9 +42,13 @@ impl Body {
     /// Sends it as one unsigned `aws-chunked` frame with a CRC32 trailer, as SDKs do over TLS.
     pub async fn put(self, address: &str, signer: &Signer, target: &str) -> anyhow::Result<()> {
         let claim = crate::raw::Payload::Claimed("STREAMING-UNSIGNED-PAYLOAD-TRAILER".into());
-        let opening = format!("{:x}\r\n", self.size_bytes);
-        let closing_bytes = "\r\n0\r\nx-amz-checksum-crc32:AAAAAA==\r\n\r\n".len() as u64;
-        let length = opening.len() as u64 + self.size_bytes + closing_bytes;
+        // An empty body has no frame but the last.
+        let (opening, frame_end) = match self.size_bytes {
+            0 => (String::new(), ""),
+            size => (format!("{size:x}\r\n"), "\r\n"),
+        };
+        let closing = |sum: &str| format!("{frame_end}0\r\nx-amz-checksum-crc32:{sum}\r\n\r\n");
+        let length = (opening.len() + closing("AAAAAA==").len()) as u64 + self.size_bytes;
         let head = Request::put(target)
             .header("content-encoding", "aws-chunked")
             .header("x-amz-decoded-content-length", &self.size_bytes.to_string())
@@ -63,8 +67,7 @@ impl Body {
         }
         let sum = u32::try_from(digest.finalize()).context("a CRC of 32 bits")?;
         let sum = base64(&sum.to_be_bytes());
-        let closing = format!("\r\n0\r\nx-amz-checksum-crc32:{sum}\r\n\r\n");
-        connection.send(closing.as_bytes()).await?;
+        connection.send(closing(&sum).as_bytes()).await?;
         let answer = connection.answer(false).await?;
         ensure!(answer.status == 200, "PUT {target}: {} {}", answer.status, answer.text());
         Ok(())
