@@ -4,6 +4,7 @@ use anyhow::{Context, bail, ensure};
 use sixfold_proto::secret::ClusterSecret;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use tonic::transport::{Certificate, Identity, ServerTlsConfig};
 
 /// The flags of `sixfold-node`.
@@ -24,6 +25,10 @@ pub struct Arguments {
     /// The drive's share of new chunks, relative to the other nodes.
     #[arg(long, default_value_t = 1.0)]
     weight: f64,
+    /// How often the node says that it lives: `5s`, `500ms`; at most half of the gateways'
+    /// `times.dead_after`.
+    #[arg(long, env = "SIXFOLD_HEARTBEAT", default_value = "5s", value_name = "TIME")]
+    heartbeat: String,
     /// The cluster's PostgreSQL, with the node's limited role.
     #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
     database_url: Option<String>,
@@ -60,6 +65,8 @@ pub struct Config {
     pub zone: String,
     /// The share of new chunks.
     pub weight: f64,
+    /// How often it says that it lives.
+    pub heartbeat: Duration,
     /// The URL of PostgreSQL.
     pub database_url: String,
     /// What every call must carry.
@@ -97,12 +104,25 @@ impl Config {
             advertise,
             zone: arguments.zone,
             weight: arguments.weight,
+            heartbeat: heartbeat(&arguments.heartbeat)?,
             database_url,
             secret,
             tls,
             log: arguments.log,
         })
     }
+}
+
+/// A time of 100 ms to a minute, as the gateway's settings write it.
+fn heartbeat(text: &str) -> anyhow::Result<Duration> {
+    let wrong = || format!("--heartbeat {text} is no time between 100ms and 60s");
+    let (number, unit) = match text.strip_suffix("ms") {
+        Some(number) => (number, 1),
+        None => (text.strip_suffix('s').with_context(wrong)?, 1000),
+    };
+    let milliseconds = number.parse::<u64>().ok().and_then(|number| number.checked_mul(unit));
+    let milliseconds = milliseconds.filter(|count| (100..=60_000).contains(count));
+    Ok(Duration::from_millis(milliseconds.with_context(wrong)?))
 }
 
 fn secret(arguments: &Arguments) -> anyhow::Result<ClusterSecret> {
@@ -178,6 +198,9 @@ mod tests {
     fn what_is_needed_is_asked_for() {
         let good = config(&[]).unwrap();
         assert_eq!(good.advertise, "http://127.0.0.1:9100");
+        assert_eq!(good.heartbeat, Duration::from_secs(5));
+        let short = config(&["--heartbeat", "500ms"]).unwrap();
+        assert_eq!(short.heartbeat, Duration::from_millis(500));
         let text = format!("{good:?}");
         assert!(!text.contains("0123456789"), "{text}");
         let bare = Arguments::parse_from(["sixfold-node", "/drive", "--database-url", "x"]);
@@ -187,7 +210,9 @@ mod tests {
 
     #[test]
     fn wrong_values_are_named() {
-        let wrong: [(&[&str], &str); 9] = [
+        let wrong: [(&[&str], &str); 11] = [
+            (&["--heartbeat", "5"], "--heartbeat 5 "),
+            (&["--heartbeat", "10ms"], "100ms"),
             (&["--weight", "0"], "--weight 0"),
             (&["--weight", "NaN"], "--weight NaN"),
             (&["--zone", ""], "--zone"),

@@ -67,6 +67,7 @@ async fn run(config: Config) -> anyhow::Result<()> {
         address: config.advertise,
         zone: config.zone,
         weight: config.weight,
+        heartbeat: config.heartbeat,
     };
     let identity = Identity::default();
     let service = NodeService::new(store.clone(), identity.clone());

@@ -14,7 +14,7 @@ use std::time::Duration;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use uuid::Uuid;
 
-/// How often the node says that it lives.
+/// How often the node says that it lives, unless it is told otherwise.
 pub const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(5);
 
 /// How long one call of the database may take; less than a heartbeat, so that none queue up.
@@ -35,6 +35,8 @@ pub struct Introduction {
     pub zone: String,
     /// Its share of new chunks.
     pub weight: f64,
+    /// How often it says that it lives.
+    pub heartbeat: Duration,
 }
 
 /// What the registry answers.
@@ -136,7 +138,7 @@ pub async fn stay_registered(
         drive.id = %introduction.drive,
         "registered as node {number}"
     );
-    let mut ticks = interval(HEARTBEAT_INTERVAL);
+    let mut ticks = interval(introduction.heartbeat);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut database_answers = true;
     loop {

@@ -15,22 +15,33 @@ pub struct Key {
     pub flag: Option<&'static str>,
     /// Never printed.
     pub is_secret: bool,
+    /// What it does, for `docs/configuration.md`.
+    pub meaning: &'static str,
 }
 
-const fn key(name: &'static str, environment: &'static [&'static str]) -> Key {
-    Key { name, environment, flag: None, is_secret: false }
+const fn key(
+    name: &'static str,
+    environment: &'static [&'static str],
+    meaning: &'static str,
+) -> Key {
+    Key { name, environment, flag: None, is_secret: false, meaning }
 }
 
 const fn flagged(
     name: &'static str,
     environment: &'static [&'static str],
     flag: &'static str,
+    meaning: &'static str,
 ) -> Key {
-    Key { name, environment, flag: Some(flag), is_secret: false }
+    Key { name, environment, flag: Some(flag), is_secret: false, meaning }
 }
 
-const fn secret(name: &'static str, environment: &'static [&'static str]) -> Key {
-    Key { name, environment, flag: None, is_secret: true }
+const fn secret(
+    name: &'static str,
+    environment: &'static [&'static str],
+    meaning: &'static str,
+) -> Key {
+    Key { name, environment, flag: None, is_secret: true, meaning }
 }
 
 macro_rules! keys {
@@ -42,43 +53,277 @@ macro_rules! keys {
 }
 
 keys! {
-    DIRS = flagged("storage.dirs", &["SIXFOLD_DIRS"], "DIR…");
-    META_DIR = flagged("storage.meta_dir", &["SIXFOLD_META_DIR"], "--meta-dir");
-    ZONE = key("storage.zone", &["SIXFOLD_ZONE"]);
-    ADDRESS = flagged("http.address", &["SIXFOLD_ADDRESS"], "--address");
-    ADMIN_ADDRESS = flagged("http.admin_address", &["SIXFOLD_ADMIN_ADDRESS"], "--admin-address");
-    TLS_CERT = flagged("http.tls_cert", &["SIXFOLD_TLS_CERT"], "--tls-cert");
-    TLS_KEY = flagged("http.tls_key", &["SIXFOLD_TLS_KEY"], "--tls-key");
-    MAX_CONNECTIONS = key("http.max_connections", &["SIXFOLD_MAX_CONNECTIONS"]);
-    MAX_REQUESTS = key("http.max_requests", &["SIXFOLD_MAX_REQUESTS"]);
-    HEADER_TIMEOUT = key("http.header_timeout", &["SIXFOLD_HEADER_TIMEOUT"]);
-    BODY_IDLE = key("http.body_idle", &["SIXFOLD_BODY_IDLE"]);
-    STALL = key("http.stall", &["SIXFOLD_STALL"]);
-    DRAIN = key("http.drain", &["SIXFOLD_DRAIN"]);
-    REGION = key("s3.region", &["SIXFOLD_REGION"]);
-    DOMAIN = key("s3.domain", &["SIXFOLD_DOMAIN"]);
-    BUCKET = key("s3.bucket", &["S3_BUCKET"]);
-    ROOT_ACCESS_KEY =
-        secret("root.access_key", &["SIXFOLD_ROOT_ACCESS_KEY", "MINIO_ROOT_USER"]);
-    ROOT_SECRET_KEY =
-        secret("root.secret_key", &["SIXFOLD_ROOT_SECRET_KEY", "MINIO_ROOT_PASSWORD"]);
-    DATABASE_URL = secret("database.url", &["DATABASE_URL"]);
-    DATABASE_CONNECTIONS = key("database.max_connections", &["SIXFOLD_DATABASE_CONNECTIONS"]);
-    POSTGRES_BIN = key("database.bin_dir", &["SIXFOLD_POSTGRES_BIN"]);
-    CLUSTER_SECRET = secret("cluster.secret", &["SIXFOLD_CLUSTER_SECRET"]);
-    MASTER_KEY_FILE = key("cluster.master_key_file", &["SIXFOLD_MASTER_KEY_FILE"]);
-    HEARTBEAT = key("times.heartbeat", &["SIXFOLD_HEARTBEAT"]);
-    DEAD_AFTER = key("times.dead_after", &["SIXFOLD_DEAD_AFTER"]);
-    RING_REFRESH = key("times.ring_refresh", &["SIXFOLD_RING_REFRESH"]);
-    LEASE_RENEWAL = key("times.lease_renewal", &["SIXFOLD_LEASE_RENEWAL"]);
-    LEASE_EXPIRY = key("times.lease_expiry", &["SIXFOLD_LEASE_EXPIRY"]);
-    FREED_FOR = key("times.freed_for", &["SIXFOLD_FREED_FOR"]);
-    COLLECT_EVERY = key("times.collect_every", &["SIXFOLD_COLLECT_EVERY"]);
-    EXPIRE_EVERY = key("times.expire_every", &["SIXFOLD_EXPIRE_EVERY"]);
-    UPLOAD_IDLE = key("times.upload_idle", &["SIXFOLD_UPLOAD_IDLE"]);
-    SWEEP_EVERY = key("times.sweep_every", &["SIXFOLD_SWEEP_EVERY"]);
-    LOG_FORMAT = flagged("log.format", &["SIXFOLD_LOG_FORMAT"], "--log-format");
-    LOG_FILTER = key("log.filter", &["RUST_LOG"]);
+    DIRS = flagged(
+        "storage.dirs",
+        &["SIXFOLD_DIRS"],
+        "DIR…",
+        "Where chunks live: one directory (six nodes in folders below it), or six and more \
+         (one node each). A list in the file, separated by `:` in the environment.",
+    );
+    META_DIR = flagged(
+        "storage.meta_dir",
+        &["SIXFOLD_META_DIR"],
+        "--meta-dir",
+        "Where the server's PostgreSQL, the master key and the root pair live; `meta` below \
+         the first directory by default.",
+    );
+    ZONE = key(
+        "storage.zone",
+        &["SIXFOLD_ZONE"],
+        "The failure domain of the embedded nodes.",
+    );
+    ADDRESS = flagged(
+        "http.address",
+        &["SIXFOLD_ADDRESS"],
+        "--address",
+        "Where S3 is served. `:9000` is every address of the machine.",
+    );
+    ADMIN_ADDRESS = flagged(
+        "http.admin_address",
+        &["SIXFOLD_ADMIN_ADDRESS"],
+        "--admin-address",
+        "Where health and metrics are served, without a signature.",
+    );
+    TLS_CERT = flagged(
+        "http.tls_cert",
+        &["SIXFOLD_TLS_CERT"],
+        "--tls-cert",
+        "The certificate chain in PEM; read again when it changes.",
+    );
+    TLS_KEY = flagged(
+        "http.tls_key",
+        &["SIXFOLD_TLS_KEY"],
+        "--tls-key",
+        "Its private key in PEM.",
+    );
+    MAX_CONNECTIONS = key(
+        "http.max_connections",
+        &["SIXFOLD_MAX_CONNECTIONS"],
+        "Connections at once on each address; more wait in the kernel's queue.",
+    );
+    MAX_REQUESTS = key(
+        "http.max_requests",
+        &["SIXFOLD_MAX_REQUESTS"],
+        "Requests at once; more get 503 SlowDown.",
+    );
+    HEADER_TIMEOUT = key(
+        "http.header_timeout",
+        &["SIXFOLD_HEADER_TIMEOUT"],
+        "From a connection's first byte to the end of a header.",
+    );
+    BODY_IDLE = key(
+        "http.body_idle",
+        &["SIXFOLD_BODY_IDLE"],
+        "How long a client may pause within a body before it gets 400 RequestTimeout.",
+    );
+    STALL = key(
+        "http.stall",
+        &["SIXFOLD_STALL"],
+        "How long a client may take nothing of an answer before it is cut.",
+    );
+    DRAIN = key(
+        "http.drain",
+        &["SIXFOLD_DRAIN"],
+        "How long requests may take to finish when the process stops.",
+    );
+    REGION = key(
+        "s3.region",
+        &["SIXFOLD_REGION"],
+        "The region that signatures must name.",
+    );
+    DOMAIN = key(
+        "s3.domain",
+        &["SIXFOLD_DOMAIN"],
+        "Domains, separated by commas, below which a label is a bucket's name. Path style \
+         works beside them.",
+    );
+    BUCKET = key(
+        "s3.bucket",
+        &["S3_BUCKET"],
+        "A bucket that is created at the start, owned by root.",
+    );
+    ROOT_ACCESS_KEY = secret(
+        "root.access_key",
+        &["SIXFOLD_ROOT_ACCESS_KEY", "MINIO_ROOT_USER"],
+        "The root pair's access key. A given pair replaces the stored one; without one a \
+         random pair is made.",
+    );
+    ROOT_SECRET_KEY = secret(
+        "root.secret_key",
+        &["SIXFOLD_ROOT_SECRET_KEY", "MINIO_ROOT_PASSWORD"],
+        "Its secret key.",
+    );
+    DATABASE_URL = secret(
+        "database.url",
+        &["DATABASE_URL"],
+        "A PostgreSQL that somebody else runs; without one `sixfold server` runs its own.",
+    );
+    DATABASE_CONNECTIONS = key(
+        "database.max_connections",
+        &["SIXFOLD_DATABASE_CONNECTIONS"],
+        "Connections of this process to PostgreSQL.",
+    );
+    POSTGRES_BIN = key(
+        "database.bin_dir",
+        &["SIXFOLD_POSTGRES_BIN"],
+        "Where `initdb` and `postgres` are, when not in the usual places.",
+    );
+    CLUSTER_SECRET = secret(
+        "cluster.secret",
+        &["SIXFOLD_CLUSTER_SECRET"],
+        "What gateways and nodes show each other; `openssl rand -hex 32` makes one.",
+    );
+    MASTER_KEY_FILE = key(
+        "cluster.master_key_file",
+        &["SIXFOLD_MASTER_KEY_FILE"],
+        "The file of the key under which secrets are sealed in the rows; `master.key` beside \
+         the metadata by default.",
+    );
+    STRIPES_IN_FLIGHT = key(
+        "data.stripes_in_flight",
+        &["SIXFOLD_STRIPES_IN_FLIGHT"],
+        "Stripes of one upload on their way to the nodes.",
+    );
+    STRIPES_READ_AHEAD = key(
+        "data.stripes_read_ahead",
+        &["SIXFOLD_STRIPES_READ_AHEAD"],
+        "Stripes of one download read ahead of the client.",
+    );
+    STRIPES_IN_PROCESS = key(
+        "data.stripes_in_process",
+        &["SIXFOLD_STRIPES_IN_PROCESS"],
+        "Stripes in memory over all requests, up to 2.5 MiB each: this bounds the memory of \
+         the process.",
+    );
+    STRIPE_WAIT = key(
+        "data.stripe_wait",
+        &["SIXFOLD_STRIPE_WAIT"],
+        "How long a request waits for room for a stripe before it gets 503 SlowDown.",
+    );
+    STALL_GIVE_UP = key(
+        "data.stall_give_up",
+        &["SIXFOLD_STALL_GIVE_UP"],
+        "A node that holds an upload up for this long is given up for the extent.",
+    );
+    SPREAD_WAIT = key(
+        "data.spread_wait",
+        &["SIXFOLD_SPREAD_WAIT"],
+        "How long all nodes together may take for a step of an upload before it fails.",
+    );
+    CELL_WAIT = key(
+        "data.cell_wait",
+        &["SIXFOLD_CELL_WAIT"],
+        "How long a node may take for the next cell of a download before another chunk takes \
+         over.",
+    );
+    HEDGE_AFTER = key(
+        "data.hedge_after",
+        &["SIXFOLD_HEDGE_AFTER"],
+        "After this long without a cell an extra read may be sent.",
+    );
+    HEDGE_PERCENT = key(
+        "data.hedge_percent",
+        &["SIXFOLD_HEDGE_PERCENT"],
+        "Extra reads of this kind, in percent of all cells read; 0 to 100.",
+    );
+    READ_CUT = key(
+        "data.read_cut",
+        &["SIXFOLD_READ_CUT"],
+        "The longest time a download may take; deleted bytes are kept for it meanwhile.",
+    );
+    TOKENS = key(
+        "nodes.tokens",
+        &["SIXFOLD_TOKENS"],
+        "Tokens of a node of weight 1 on the ring, 1 to 1000; the same on every gateway. \
+         Stored placements don't change with it.",
+    );
+    CONNECT = key(
+        "nodes.connect",
+        &["SIXFOLD_NODE_CONNECT"],
+        "How long a connection to a node may take to come up.",
+    );
+    FIRST_ANSWER = key(
+        "nodes.first_answer",
+        &["SIXFOLD_NODE_FIRST_ANSWER"],
+        "How long a node may take for its first answer to a call.",
+    );
+    BREAKER_FAILURES = key(
+        "nodes.breaker_failures",
+        &["SIXFOLD_BREAKER_FAILURES"],
+        "Failed calls in a row after which nothing new is placed on a node.",
+    );
+    BREAKER_HALF_OPEN = key(
+        "nodes.breaker_half_open",
+        &["SIXFOLD_BREAKER_HALF_OPEN"],
+        "How long until such a node is tried again.",
+    );
+    BREAKER_SUCCESSES = key(
+        "nodes.breaker_successes",
+        &["SIXFOLD_BREAKER_SUCCESSES"],
+        "Successful calls in a row after which it counts as well.",
+    );
+    HEARTBEAT = key(
+        "times.heartbeat",
+        &["SIXFOLD_HEARTBEAT"],
+        "How often a node says that it is there. A node silent for two of these is asked \
+         last. `sixfold-node` takes it as `--heartbeat`.",
+    );
+    DEAD_AFTER = key(
+        "times.dead_after",
+        &["SIXFOLD_DEAD_AFTER"],
+        "Silence after which a node counts as dead: nothing new is placed on it.",
+    );
+    RING_REFRESH = key(
+        "times.ring_refresh",
+        &["SIXFOLD_RING_REFRESH"],
+        "How often the registry of nodes is read.",
+    );
+    LEASE_RENEWAL = key(
+        "times.lease_renewal",
+        &["SIXFOLD_LEASE_RENEWAL"],
+        "How often a process renews the lease that it writes under.",
+    );
+    LEASE_EXPIRY = key(
+        "times.lease_expiry",
+        &["SIXFOLD_LEASE_EXPIRY"],
+        "Silence after which others may end a lease.",
+    );
+    FREED_FOR = key(
+        "times.freed_for",
+        &["SIXFOLD_FREED_FOR"],
+        "How long deleted bytes are kept at least, for downloads that began before.",
+    );
+    COLLECT_EVERY = key(
+        "times.collect_every",
+        &["SIXFOLD_COLLECT_EVERY"],
+        "How often deleted bytes are looked for.",
+    );
+    EXPIRE_EVERY = key(
+        "times.expire_every",
+        &["SIXFOLD_EXPIRE_EVERY"],
+        "How often idle multipart uploads are looked for.",
+    );
+    UPLOAD_IDLE = key(
+        "times.upload_idle",
+        &["SIXFOLD_UPLOAD_IDLE"],
+        "Idle time after which a multipart upload is given up.",
+    );
+    SWEEP_EVERY = key(
+        "times.sweep_every",
+        &["SIXFOLD_SWEEP_EVERY"],
+        "How often the nodes' chunks are compared with the rows.",
+    );
+    LOG_FORMAT = flagged(
+        "log.format",
+        &["SIXFOLD_LOG_FORMAT"],
+        "--log-format",
+        "`text` for people or `json` for machines.",
+    );
+    LOG_FILTER = key(
+        "log.filter",
+        &["RUST_LOG"],
+        "Which lines are logged, as in `info` or `sixfold=debug`.",
+    );
 }
 
 /// The flags that stand above file and environment.

@@ -6,6 +6,8 @@
 
 mod keys;
 mod reader;
+mod reference;
+mod sections;
 mod show;
 mod units;
 
@@ -14,8 +16,11 @@ mod tests;
 
 pub use keys::{Flags, Key};
 pub use reader::{ConfigError, Environment, Source};
+pub use reference::reference;
 pub use show::Shown;
 
+use crate::data::DataLimits;
+use crate::nodes::NodeLimits;
 use crate::telemetry::LogFormat;
 use reader::Reader;
 use std::net::SocketAddr;
@@ -37,7 +42,11 @@ pub struct Config {
     pub database: DatabaseConfig,
     /// What gateways and nodes of one cluster share.
     pub cluster: ClusterConfig,
-    /// Leases, jobs, nodes: the design's times.
+    /// Limits of bodies on their way.
+    pub data: DataLimits,
+    /// How nodes are watched and called.
+    pub nodes: NodeLimits,
+    /// Heartbeats, leases and jobs: the design's times.
     pub times: TimesConfig,
     /// Log lines.
     pub log: LogConfig,
@@ -155,10 +164,6 @@ impl std::fmt::Debug for ClusterConfig {
 pub struct TimesConfig {
     /// How often an embedded node says that it is there.
     pub heartbeat: Duration,
-    /// Silence after which a node counts as dead.
-    pub dead_after: Duration,
-    /// How often the registry of nodes is read without being told.
-    pub ring_refresh: Duration,
     /// How often a lease is renewed.
     pub lease_renewal: Duration,
     /// Silence after which somebody else may end a lease.
@@ -188,15 +193,18 @@ impl Config {
     /// Reads every source. The flags win over the environment, and it over the file.
     pub fn load(flags: &Flags, environment: &Environment<'_>) -> Result<Self, ConfigError> {
         let mut reader = Reader::open(flags, environment)?;
+        let mut nodes = sections::nodes(&mut reader)?;
         let config = Self {
-            storage: storage(&mut reader)?,
-            http: http(&mut reader)?,
-            s3: s3(&mut reader)?,
-            root: root(&mut reader)?,
-            database: database(&mut reader)?,
-            cluster: cluster(&mut reader)?,
-            times: times(&mut reader)?,
-            log: log(&mut reader)?,
+            times: sections::times(&mut reader, &mut nodes)?,
+            nodes,
+            storage: sections::storage(&mut reader)?,
+            http: sections::http(&mut reader)?,
+            s3: sections::s3(&mut reader)?,
+            root: sections::root(&mut reader)?,
+            database: sections::database(&mut reader)?,
+            cluster: sections::cluster(&mut reader)?,
+            data: sections::data(&mut reader)?,
+            log: sections::log(&mut reader)?,
             shown: reader.into_shown(),
         };
         config.check()?;
@@ -212,10 +220,16 @@ impl Config {
                  renewed late is ended by others, with the writes that it protects",
             ));
         }
-        if times.heartbeat * 2 > times.dead_after {
+        if times.heartbeat * 2 > self.nodes.dead_after {
             return Err(ConfigError::new(
                 "times.heartbeat must be at most half of times.dead_after: one lost heartbeat is \
                  no dead node",
+            ));
+        }
+        if self.nodes.refresh_every > self.nodes.dead_after {
+            return Err(ConfigError::new(
+                "times.ring_refresh must be at most times.dead_after: a node's death is seen when \
+                 the registry is read",
             ));
         }
         if self.http.address == self.http.admin_address && self.http.address.port() != 0 {
@@ -226,100 +240,4 @@ impl Config {
         }
         Ok(())
     }
-}
-
-fn storage(reader: &mut Reader<'_>) -> Result<StorageConfig, ConfigError> {
-    Ok(StorageConfig {
-        dirs: reader.value(&keys::DIRS, Vec::new(), units::paths)?,
-        meta_dir: reader.optional(&keys::META_DIR, units::path)?,
-        zone: reader.optional(&keys::ZONE, units::text)?,
-    })
-}
-
-fn http(reader: &mut Reader<'_>) -> Result<HttpConfig, ConfigError> {
-    let loopback = |port| SocketAddr::from(([127, 0, 0, 1], port));
-    let certificate = reader.optional(&keys::TLS_CERT, units::path)?;
-    let key = reader.optional(&keys::TLS_KEY, units::path)?;
-    let tls = match (certificate, key) {
-        (Some(certificate), Some(key)) => Some(TlsFiles { certificate, key }),
-        (None, None) => None,
-        _ => return Err(ConfigError::new("--tls-cert and --tls-key belong together: give both")),
-    };
-    Ok(HttpConfig {
-        address: reader.value(&keys::ADDRESS, loopback(9000), units::address)?,
-        admin_address: reader.value(&keys::ADMIN_ADDRESS, loopback(9001), units::address)?,
-        tls,
-        max_connections: reader.value(&keys::MAX_CONNECTIONS, 4096, units::count)?,
-        max_requests: reader.value(&keys::MAX_REQUESTS, 512, units::count)?,
-        header_timeout: reader.value(&keys::HEADER_TIMEOUT, seconds(30), units::duration)?,
-        body_idle: reader.value(&keys::BODY_IDLE, seconds(60), units::duration)?,
-        stall: reader.value(&keys::STALL, seconds(60), units::duration)?,
-        drain: reader.value(&keys::DRAIN, seconds(20), units::duration)?,
-    })
-}
-
-fn s3(reader: &mut Reader<'_>) -> Result<S3Config, ConfigError> {
-    Ok(S3Config {
-        region: reader.value(&keys::REGION, "us-east-1".to_owned(), units::region)?,
-        domains: reader.value(&keys::DOMAIN, Vec::new(), units::domains)?,
-        bucket: reader.optional(&keys::BUCKET, units::bucket)?,
-    })
-}
-
-fn root(reader: &mut Reader<'_>) -> Result<Option<RootCredentials>, ConfigError> {
-    let access_key = reader.optional(&keys::ROOT_ACCESS_KEY, units::access_key)?;
-    let secret_key = reader.optional(&keys::ROOT_SECRET_KEY, units::secret_key)?;
-    let source = reader.source_of(&keys::ROOT_ACCESS_KEY);
-    match (access_key, secret_key) {
-        (Some(access_key), Some(secret_key)) => {
-            Ok(Some(RootCredentials { access_key, secret_key, source }))
-        }
-        (None, None) => Ok(None),
-        _ => Err(ConfigError::new(
-            "only one half of the root pair is given: set both of SIXFOLD_ROOT_ACCESS_KEY and \
-             SIXFOLD_ROOT_SECRET_KEY, or none for a random pair",
-        )),
-    }
-}
-
-fn database(reader: &mut Reader<'_>) -> Result<DatabaseConfig, ConfigError> {
-    Ok(DatabaseConfig {
-        url: reader.optional(&keys::DATABASE_URL, units::database_url)?,
-        max_connections: reader.value(&keys::DATABASE_CONNECTIONS, 32, units::connections)?,
-        bin_dir: reader.optional(&keys::POSTGRES_BIN, units::path)?,
-    })
-}
-
-fn cluster(reader: &mut Reader<'_>) -> Result<ClusterConfig, ConfigError> {
-    Ok(ClusterConfig {
-        secret: reader.optional(&keys::CLUSTER_SECRET, units::secret_key)?,
-        master_key_file: reader.optional(&keys::MASTER_KEY_FILE, units::path)?,
-    })
-}
-
-fn times(reader: &mut Reader<'_>) -> Result<TimesConfig, ConfigError> {
-    let mut time = |key, default| reader.value(key, default, units::duration);
-    Ok(TimesConfig {
-        heartbeat: time(&keys::HEARTBEAT, seconds(5))?,
-        dead_after: time(&keys::DEAD_AFTER, seconds(15))?,
-        ring_refresh: time(&keys::RING_REFRESH, seconds(30))?,
-        lease_renewal: time(&keys::LEASE_RENEWAL, seconds(20))?,
-        lease_expiry: time(&keys::LEASE_EXPIRY, seconds(60))?,
-        freed_for: time(&keys::FREED_FOR, seconds(60))?,
-        collect_every: time(&keys::COLLECT_EVERY, seconds(5))?,
-        expire_every: time(&keys::EXPIRE_EVERY, seconds(300))?,
-        upload_idle: time(&keys::UPLOAD_IDLE, seconds(7 * 24 * 3600))?,
-        sweep_every: time(&keys::SWEEP_EVERY, seconds(3600))?,
-    })
-}
-
-fn log(reader: &mut Reader<'_>) -> Result<LogConfig, ConfigError> {
-    Ok(LogConfig {
-        format: reader.value(&keys::LOG_FORMAT, LogFormat::Text, units::log_format)?,
-        filter: reader.optional(&keys::LOG_FILTER, units::text)?,
-    })
-}
-
-const fn seconds(count: u64) -> Duration {
-    Duration::from_secs(count)
 }

@@ -111,7 +111,9 @@ impl<'a> Reader<'a> {
         shown.map_or_else(String::new, |shown| shown.source.clone())
     }
 
-    pub(super) fn into_shown(self) -> Vec<Shown> {
+    /// What was read, in the order of the table of settings.
+    pub(super) fn into_shown(mut self) -> Vec<Shown> {
+        self.shown.sort_by_key(|shown| ALL.iter().position(|key| key.name == shown.name));
         self.shown
     }
 

@@ -2,6 +2,7 @@
 
 use super::keys::Key;
 use super::reader::Source;
+use super::units;
 use serde::Serialize;
 use std::fmt::Debug;
 
@@ -33,8 +34,9 @@ impl Shown {
 /// A default as a person would write it.
 pub(super) fn plain<T: Debug>(value: &T) -> String {
     let text = format!("{value:?}");
-    match text.as_str() {
-        "[]" => String::new(),
-        _ => text.trim_matches('"').to_lowercase(),
+    if text == "[]" {
+        return String::new();
     }
+    let text = text.trim_matches('"').to_lowercase();
+    units::duration(&text).map_or(text, units::readable)
 }

@@ -1,5 +1,5 @@
 use super::keys::ALL;
-use super::{Config, Flags};
+use super::{Config, Flags, reference};
 use std::collections::{HashMap, HashSet};
 use std::io::Write;
 use std::time::Duration;
@@ -107,4 +107,79 @@ fn the_root_pair_comes_from_our_names_or_minios_or_files() {
     assert!(half.contains("half"), "{half}");
     let short = [("MINIO_ROOT_USER", "abc"), ("MINIO_ROOT_PASSWORD", "short")];
     assert!(load(&none, &short, "").unwrap_err().contains("8 to 256"));
+}
+
+/// A value of each setting that is not its default; both halves where two belong together.
+fn other_value(name: &str) -> &'static str {
+    match name {
+        "storage.dirs" => "/a:/b:/c:/d:/e:/f",
+        "http.address" | "http.admin_address" => "127.0.0.1:19",
+        "s3.bucket" => "other-bucket",
+        "s3.region" => "eu-1",
+        "log.format" => "json",
+        "root.access_key" | "root.secret_key" | "cluster.secret" => "other-secret-value",
+        "database.url" => "postgres://other",
+        "times.heartbeat" => "4s",
+        "times.lease_renewal" => "19s",
+        "times.lease_expiry" => "61s",
+        "times.ring_refresh" => "6s",
+        name if name.starts_with("times.") => "16s",
+        "http.header_timeout" | "http.body_idle" | "http.stall" | "http.drain" => "17s",
+        "data.stripe_wait" | "data.stall_give_up" | "data.spread_wait" | "data.cell_wait" => "17s",
+        "data.hedge_after" | "data.read_cut" => "17s",
+        "nodes.connect" | "nodes.first_answer" | "nodes.breaker_half_open" => "17s",
+        _ => "7",
+    }
+}
+
+#[test]
+fn every_setting_changes_what_is_loaded() {
+    let loaded = |variables: &[(&str, &str)]| {
+        let config = load(&Flags::default(), variables, "").unwrap();
+        let root = config.root.clone().map(|root| root.secret_key);
+        let secrets = (root, config.database.url.clone(), config.cluster.secret.clone());
+        let database = (config.database.max_connections, config.database.bin_dir.clone());
+        format!("{:?} {secrets:?} {database:?}", Config { shown: Vec::new(), ..config })
+    };
+    let pairs = [
+        ["http.tls_cert", "http.tls_key"],
+        ["http.tls_key", "http.tls_cert"],
+        ["root.access_key", "root.secret_key"],
+        ["root.secret_key", "root.access_key"],
+    ];
+    let default = loaded(&[]);
+    for key in ALL {
+        let mut variables = vec![(key.environment[0], other_value(key.name))];
+        if let Some([_, other]) = pairs.iter().find(|[name, _]| *name == key.name) {
+            let other = ALL.iter().find(|key| key.name == *other).unwrap();
+            variables.push((other.environment[0], other_value(other.name)));
+        }
+        assert_ne!(loaded(&variables), default, "{} changes nothing", key.name);
+    }
+}
+
+#[test]
+fn limits_of_nodes_and_bodies_are_settings() {
+    let file = "[nodes]\ntokens = 40\nbreaker_failures = 2\n[data]\nhedge_percent = 0\n\
+                [times]\nheartbeat = \"1s\"\ndead_after = \"3s\"\nring_refresh = \"500ms\"";
+    let config = load(&Flags::default(), &[], file).unwrap();
+    assert_eq!((config.nodes.tokens, config.nodes.breaker.failures), (40, 2));
+    assert_eq!(config.data.hedge_percent, 0);
+    assert_eq!(config.nodes.silent_after, Duration::from_secs(2));
+    assert_eq!(config.nodes.dead_after, Duration::from_secs(3));
+    assert_eq!(config.nodes.refresh_every, Duration::from_millis(500));
+    for (name, value, mend) in [
+        ("SIXFOLD_TOKENS", "0", "between 1 and 1000"),
+        ("SIXFOLD_HEDGE_PERCENT", "101", "between 0 and 100"),
+        ("SIXFOLD_RING_REFRESH", "20s", "dead_after"),
+    ] {
+        let error = load(&Flags::default(), &[(name, value)], "").unwrap_err();
+        assert!(error.contains(mend), "{error}");
+    }
+}
+
+#[test]
+fn the_page_of_settings_is_up_to_date() {
+    let page = include_str!("../../../docs/configuration.md");
+    assert!(page == reference().unwrap(), "docs/configuration.md is stale: run `make docs`");
 }

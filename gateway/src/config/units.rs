@@ -53,6 +53,21 @@ pub(super) fn count(text: &str) -> Parsed<usize> {
     }
 }
 
+/// A small number of things.
+pub(super) fn few(text: &str) -> Parsed<u32> {
+    match text.parse() {
+        Ok(count) if (1..=1000).contains(&count) => Ok(count),
+        _ => Err("is not between 1 and 1000".to_owned()),
+    }
+}
+
+pub(super) fn percent(text: &str) -> Parsed<u32> {
+    match text.parse() {
+        Ok(percent) if percent <= 100 => Ok(percent),
+        _ => Err("is not between 0 and 100".to_owned()),
+    }
+}
+
 /// Connections to PostgreSQL: jobs and requests need a few each.
 pub(super) fn connections(text: &str) -> Parsed<u32> {
     match text.parse() {
@@ -142,5 +157,16 @@ pub(super) fn log_format(text: &str) -> Parsed<LogFormat> {
         "text" => Ok(LogFormat::Text),
         "json" => Ok(LogFormat::Json),
         _ => Err("is no log format: give text or json".to_owned()),
+    }
+}
+
+/// A duration as [`duration`] reads it, in the largest unit that fits.
+pub(super) fn readable(duration: Duration) -> String {
+    let milliseconds = duration.as_millis();
+    let units = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000)];
+    let fits = |(_, size): &&(&str, u128)| milliseconds.is_multiple_of(*size);
+    match units.iter().find(fits) {
+        Some((unit, size)) => format!("{}{unit}", milliseconds / size),
+        None => format!("{milliseconds}ms"),
     }
 }

@@ -5,16 +5,8 @@
 //! closed, and a reader asks them last: an open breaker must not turn a readable object into
 //! an unreadable one.
 
-use std::time::{Duration, Instant};
-
-/// Consecutive failures that open it.
-const OPENS_AFTER: u32 = 5;
-
-/// How long it stays open before a call may try again.
-const HALF_OPEN_AFTER: Duration = Duration::from_secs(30);
-
-/// Consecutive successes that close it again.
-const CLOSES_AFTER: u32 = 3;
+use super::limits::BreakerLimits;
+use std::time::Instant;
 
 /// What a breaker says of its node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -30,6 +22,7 @@ pub enum BreakerState {
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Breaker {
+    limits: BreakerLimits,
     failures: u32,
     successes: u32,
     opened: Option<Instant>,
@@ -37,10 +30,16 @@ pub(super) struct Breaker {
 }
 
 impl Breaker {
+    /// A closed one.
+    pub(super) fn new(limits: BreakerLimits) -> Self {
+        Self { limits, ..Self::default() }
+    }
+
     pub(super) fn state(&self, now: Instant) -> BreakerState {
         match self.opened {
             None => BreakerState::Closed,
-            Some(opened) if self.is_half_open || now.duration_since(opened) >= HALF_OPEN_AFTER => {
+            Some(_) if self.is_half_open => BreakerState::HalfOpen,
+            Some(opened) if now.duration_since(opened) >= self.limits.half_open_after => {
                 BreakerState::HalfOpen
             }
             Some(_) => BreakerState::Open,
@@ -53,15 +52,15 @@ impl Breaker {
             return;
         }
         self.successes += 1;
-        if self.successes >= CLOSES_AFTER {
-            *self = Self::default();
+        if self.successes >= self.limits.successes {
+            *self = Self::new(self.limits);
         }
     }
 
     pub(super) fn failed(&mut self, now: Instant) {
         self.successes = 0;
         self.failures = self.failures.saturating_add(1);
-        if self.opened.is_some() || self.failures >= OPENS_AFTER {
+        if self.opened.is_some() || self.failures >= self.limits.failures {
             self.opened = Some(now);
             self.is_half_open = false;
         }
@@ -76,10 +75,11 @@ impl Breaker {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     fn opened(now: Instant) -> Breaker {
         let mut breaker = Breaker::default();
-        for _ in 0..OPENS_AFTER {
+        for _ in 0..breaker.limits.failures {
             assert_eq!(breaker.state(now), BreakerState::Closed);
             breaker.failed(now);
         }
@@ -102,8 +102,8 @@ mod tests {
     fn it_half_opens_in_time_and_closes_after_three_successes() {
         let now = Instant::now();
         let mut breaker = opened(now);
-        let later = now + HALF_OPEN_AFTER;
-        for _ in 0..CLOSES_AFTER {
+        let later = now + breaker.limits.half_open_after;
+        for _ in 0..breaker.limits.successes {
             assert_eq!(breaker.state(later), BreakerState::HalfOpen);
             breaker.succeeded();
         }
@@ -114,11 +114,26 @@ mod tests {
     fn a_failure_opens_it_again_at_once() {
         let now = Instant::now();
         let mut breaker = opened(now);
-        let later = now + HALF_OPEN_AFTER;
+        let later = now + breaker.limits.half_open_after;
         breaker.succeeded();
         breaker.failed(later);
         assert_eq!(breaker.state(later), BreakerState::Open);
         breaker.half_open();
         assert_eq!(breaker.state(later), BreakerState::HalfOpen);
+    }
+
+    #[test]
+    fn its_limits_are_settings() {
+        let now = Instant::now();
+        let half_open_after = Duration::from_millis(5);
+        let limits = BreakerLimits { failures: 1, half_open_after, successes: 1 };
+        let mut breaker = Breaker::new(limits);
+        breaker.failed(now);
+        assert_eq!(breaker.state(now), BreakerState::Open);
+        assert_eq!(breaker.state(now + half_open_after), BreakerState::HalfOpen);
+        breaker.succeeded();
+        assert_eq!(breaker.state(now), BreakerState::Closed);
+        breaker.failed(now);
+        assert_eq!(breaker.state(now), BreakerState::Open, "the limits outlive a closing");
     }
 }

@@ -1,6 +1,7 @@
 //! One node: how to call it, and what earlier calls taught about it.
 
 use super::breaker::{Breaker, BreakerState};
+use super::limits::NodeLimits;
 use async_trait::async_trait;
 use futures::stream::{BoxStream, StreamExt};
 use sixfold_proto::chunks::{Cell, ChunkEntry, Chunks, Health, NodeError, PutItem};
@@ -9,10 +10,6 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-
-/// How long a call that moves no bytes may take, and how long the first answer of one that
-/// does.
-const FIRST_ANSWER: Duration = Duration::from_secs(2);
 
 /// A page of names is long to collect on a busy drive.
 const LIST_ANSWER: Duration = Duration::from_secs(20);
@@ -25,6 +22,7 @@ const REFUSAL_HOLDS: Duration = Duration::from_secs(30);
 pub struct Node {
     number: NodeNumber,
     chunks: Arc<dyn Chunks>,
+    first_answer: Duration,
     /// Shared with the streams of reads, which teach as long as they run.
     lessons: Arc<Lessons>,
 }
@@ -51,8 +49,10 @@ pub(super) enum Refusal {
 }
 
 impl Node {
-    pub(super) fn new(number: NodeNumber, chunks: Arc<dyn Chunks>) -> Self {
-        Self { number, chunks, lessons: Arc::default() }
+    pub(super) fn new(number: NodeNumber, chunks: Arc<dyn Chunks>, limits: &NodeLimits) -> Self {
+        let calls = Calls { breaker: Breaker::new(limits.breaker), ..Calls::default() };
+        let lessons = Arc::new(Lessons { calls: Mutex::new(calls), ..Lessons::default() });
+        Self { number, chunks, first_answer: limits.first_answer, lessons }
     }
 
     /// Its number.
@@ -166,7 +166,7 @@ impl Chunks for Node {
     ) -> Result<BoxStream<'static, Result<Cell, NodeError>>, NodeError> {
         // A stream that opens proves little: what counts is the first cell, and an error later.
         let asked = Instant::now();
-        let answer = answer_within(FIRST_ANSWER, self.chunks.get(name, cells)).await;
+        let answer = answer_within(self.first_answer, self.chunks.get(name, cells)).await;
         let cells = answer.inspect_err(|error| self.lessons.learn(Some(error)))?;
         let lessons = Arc::clone(&self.lessons);
         let mut is_first = true;
@@ -183,7 +183,7 @@ impl Chunks for Node {
     }
 
     async fn delete(&self, name: ChunkName, copy: CopyNumber) -> Result<(), NodeError> {
-        self.within(FIRST_ANSWER, self.chunks.delete(name, copy)).await
+        self.within(self.first_answer, self.chunks.delete(name, copy)).await
     }
 
     async fn list(
@@ -195,10 +195,10 @@ impl Chunks for Node {
     }
 
     async fn stat(&self, name: ChunkName) -> Result<ChunkEntry, NodeError> {
-        self.within(FIRST_ANSWER, self.chunks.stat(name)).await
+        self.within(self.first_answer, self.chunks.stat(name)).await
     }
 
     async fn health(&self) -> Result<Health, NodeError> {
-        self.within(FIRST_ANSWER, self.chunks.health()).await
+        self.within(self.first_answer, self.chunks.health()).await
     }
 }

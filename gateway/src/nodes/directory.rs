@@ -6,6 +6,7 @@
 
 use super::breaker::BreakerState;
 use super::client::{Node, Refusal};
+use super::limits::NodeLimits;
 use super::remote::{Remote, RemoteSettings};
 use super::silence::{Liveness, Silence};
 use crate::erasure::Scheme;
@@ -21,16 +22,13 @@ use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-/// How often the registry is read: as often as heartbeats come, so that a node that stopped
-/// is known to be dead within three of them.
-const REFRESH_EVERY: Duration = Duration::from_secs(5);
-
 /// The nodes of the cluster, their addresses, states and the ring.
 pub struct Directory {
     cluster: Uuid,
     meta: Arc<dyn Meta>,
     embedded: HashMap<NodeNumber, Arc<dyn Chunks>>,
     remote: Option<RemoteSettings>,
+    limits: NodeLimits,
     snapshot: ArcSwap<Snapshot>,
     /// One refresh at a time, so that a slow older one can't undo a newer one.
     refreshing: tokio::sync::Mutex<()>,
@@ -52,6 +50,7 @@ pub struct Entry {
     pub row: NodeRow,
     node: Option<Arc<Node>>,
     silence: Silence,
+    limits: NodeLimits,
     is_embedded: bool,
 }
 
@@ -67,7 +66,7 @@ impl Entry {
         match &self.node {
             None => Liveness::Dead,
             Some(_) if self.is_embedded => Liveness::Alive,
-            Some(node) => self.silence.liveness(node.since_success()),
+            Some(node) => self.silence.liveness(node.since_success(), &self.limits),
         }
     }
 
@@ -132,7 +131,7 @@ impl Directory {
         meta: Arc<dyn Meta>,
         embedded: HashMap<NodeNumber, Arc<dyn Chunks>>,
     ) -> Arc<Self> {
-        Self::build(cluster, meta, embedded, None)
+        Self::with_limits(cluster, meta, embedded, None, NodeLimits::default())
     }
 
     /// A directory that also calls the nodes that registered with an address.
@@ -142,18 +141,20 @@ impl Directory {
         embedded: HashMap<NodeNumber, Arc<dyn Chunks>>,
         remote: RemoteSettings,
     ) -> Arc<Self> {
-        Self::build(cluster, meta, embedded, Some(remote))
+        Self::with_limits(cluster, meta, embedded, Some(remote), NodeLimits::default())
     }
 
-    fn build(
+    /// A directory with limits of its own.
+    pub fn with_limits(
         cluster: Uuid,
         meta: Arc<dyn Meta>,
         embedded: HashMap<NodeNumber, Arc<dyn Chunks>>,
         remote: Option<RemoteSettings>,
+        limits: NodeLimits,
     ) -> Arc<Self> {
         let snapshot = ArcSwap::default();
         let refreshing = tokio::sync::Mutex::default();
-        Arc::new(Self { cluster, meta, embedded, remote, snapshot, refreshing })
+        Arc::new(Self { cluster, meta, embedded, remote, limits, snapshot, refreshing })
     }
 
     /// The cluster's id.
@@ -180,7 +181,7 @@ impl Directory {
         let step = before.read.map_or(Duration::ZERO, |read| now.duration_since(read));
         let entries = rows.into_iter().map(|row| (row.number, self.entry(row, &before, step)));
         let entries = entries.collect::<BTreeMap<_, _>>();
-        let ring = Ring::new(&members(&entries));
+        let ring = Ring::new(&members(&entries), self.limits.tokens);
         self.snapshot.store(Arc::new(Snapshot { ring, entries, read: Some(now) }));
         Ok(())
     }
@@ -188,7 +189,7 @@ impl Directory {
     /// Reads the registry again and again, and tries nodes whose breaker is half open, until
     /// told to stop.
     pub async fn watch(self: Arc<Self>, stop: CancellationToken) {
-        let mut ticks = tokio::time::interval(REFRESH_EVERY);
+        let mut ticks = tokio::time::interval(self.limits.refresh_every);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {
@@ -232,12 +233,12 @@ impl Directory {
         let age = Duration::try_from_secs_f64(row.silent_for.max(0.0)).unwrap_or(Duration::MAX);
         let silence = match known {
             Some(known) if known.row.registration == row.registration => {
-                known.silence.next(age, step)
+                known.silence.next(age, step, &self.limits)
             }
-            _ => Silence::first(age),
+            _ => Silence::first(age, &self.limits),
         };
         let is_embedded = self.embedded.contains_key(&row.number);
-        Entry { node: self.node_of(&row, known), row, silence, is_embedded }
+        Entry { node: self.node_of(&row, known), row, silence, limits: self.limits, is_embedded }
     }
 
     /// The handle of before where the node is still the same one; otherwise a new one.
@@ -256,12 +257,12 @@ impl Directory {
             return Some(Arc::clone(node));
         }
         if let Some(chunks) = self.embedded.get(&row.number) {
-            return Some(Arc::new(Node::new(row.number, Arc::clone(chunks))));
+            return Some(Arc::new(Node::new(row.number, Arc::clone(chunks), &self.limits)));
         }
         let (settings, address) = (self.remote.as_ref()?, row.address.as_ref()?);
         let registration = u64::try_from(row.registration).unwrap_or_default();
-        match Remote::new(row.number, registration, address, settings) {
-            Ok(remote) => Some(Arc::new(Node::new(row.number, Arc::new(remote)))),
+        match Remote::new(row.number, registration, address, settings, self.limits.connect) {
+            Ok(remote) => Some(Arc::new(Node::new(row.number, Arc::new(remote), &self.limits))),
             Err(error) => {
                 let node = row.number.0;
                 tracing::error!(node.id = node, "node {node} has no usable address: {error}");

@@ -5,6 +5,7 @@ mod client;
 mod directory;
 #[cfg(test)]
 pub(crate) mod fake;
+mod limits;
 mod remote;
 mod silence;
 
@@ -12,5 +13,6 @@ pub use breaker::BreakerState;
 pub use client::Node;
 pub(crate) use directory::NotPlaced;
 pub use directory::{Directory, Entry, Snapshot};
+pub use limits::{BreakerLimits, NodeLimits};
 pub use remote::RemoteSettings;
 pub use silence::Liveness;

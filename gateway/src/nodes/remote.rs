@@ -21,9 +21,6 @@ use std::time::Duration;
 use tonic::Request;
 use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
 
-/// How long a connection may take to come up.
-const CONNECT: Duration = Duration::from_secs(1);
-
 /// While calls are open, the connection is asked for a sign of life this often, and given up
 /// when none comes in time: a stopped process or a cut cable is noticed within four seconds,
 /// however long the call itself may take.
@@ -59,12 +56,13 @@ pub(super) struct Remote {
 
 impl Remote {
     /// The node `node` in its registration `registration` at `address` (`host:port`, with or
-    /// without a scheme). An address that is none is an error of the registry.
+    /// without a scheme), connected to within `connect`. An address that is none is an error of the registry.
     pub(super) fn new(
         node: NodeNumber,
         registration: u64,
         address: &str,
         settings: &RemoteSettings,
+        connect: Duration,
     ) -> Result<Self, tonic::transport::Error> {
         let scheme = if settings.tls.is_some() { "https" } else { "http" };
         let uri = match address.split_once("://") {
@@ -72,7 +70,7 @@ impl Remote {
             None => format!("{scheme}://{address}"),
         };
         let mut endpoint = Endpoint::from_shared(uri)?
-            .connect_timeout(CONNECT)
+            .connect_timeout(connect)
             .tcp_nodelay(true)
             .http2_keep_alive_interval(ALIVE_EVERY)
             .keep_alive_timeout(ALIVE_WITHIN)

@@ -5,16 +5,8 @@
 //! only over times at whose both ends the database answered: while the database is away no
 //! heartbeat can arrive, and no node dies of it.
 
+use super::limits::NodeLimits;
 use std::time::Duration;
-
-/// After this long without a heartbeat a node counts as silent: two heartbeats.
-const SILENT_AFTER: Duration = Duration::from_secs(10);
-
-/// After this long without a heartbeat a node counts as dead.
-pub(super) const DEAD_AFTER: Duration = Duration::from_secs(15);
-
-/// The longest time between two looks at the rows that is counted in full.
-const LONGEST_STEP: Duration = Duration::from_secs(10);
 
 /// What the watcher believes of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -34,20 +26,21 @@ pub(super) struct Silence(Duration);
 impl Silence {
     /// The first look at a node. An old heartbeat makes it silent but not yet dead: it may be
     /// the database that was away.
-    pub(super) fn first(heartbeat_age: Duration) -> Self {
-        Self(heartbeat_age.min(SILENT_AFTER))
+    pub(super) fn first(heartbeat_age: Duration, limits: &NodeLimits) -> Self {
+        Self(heartbeat_age.min(limits.silent_after))
     }
 
-    /// The next look, `step` after the one before.
-    pub(super) fn next(self, heartbeat_age: Duration, step: Duration) -> Self {
-        Self(heartbeat_age.min(self.0 + step.min(LONGEST_STEP)))
+    /// The next look, `step` after the one before. At most the time of two looks is counted:
+    /// what is beyond, this process may have slept through.
+    pub(super) fn next(self, heartbeat_age: Duration, step: Duration, limits: &NodeLimits) -> Self {
+        Self(heartbeat_age.min(self.0 + step.min(limits.refresh_every * 2)))
     }
 
     /// The liveness; a call that succeeded `last_success` ago outweighs missing heartbeats.
-    pub(super) fn liveness(self, last_success: Option<Duration>) -> Liveness {
+    pub(super) fn liveness(self, last_success: Option<Duration>, limits: &NodeLimits) -> Liveness {
         match last_success.map_or(self.0, |age| age.min(self.0)) {
-            age if age < SILENT_AFTER => Liveness::Alive,
-            age if age < DEAD_AFTER => Liveness::Silent,
+            age if age < limits.silent_after => Liveness::Alive,
+            age if age < limits.dead_after => Liveness::Silent,
             _ => Liveness::Dead,
         }
     }
@@ -61,29 +54,54 @@ mod tests {
         Duration::from_secs(seconds)
     }
 
+    fn first(age: u64) -> Silence {
+        Silence::first(seconds(age), &NodeLimits::default())
+    }
+
+    fn next(silence: Silence, age: u64, step: u64) -> Silence {
+        silence.next(seconds(age), seconds(step), &NodeLimits::default())
+    }
+
+    fn liveness(silence: Silence) -> Liveness {
+        silence.liveness(None, &NodeLimits::default())
+    }
+
     #[test]
     fn a_node_without_heartbeats_falls_silent_and_dies() {
-        let mut silence = Silence::first(seconds(1));
-        let mut seen = vec![silence.liveness(None)];
+        let mut silence = first(1);
+        let mut seen = vec![liveness(silence)];
         for age in [6, 11, 16] {
-            silence = silence.next(seconds(age), seconds(5));
-            seen.push(silence.liveness(None));
+            silence = next(silence, age, 5);
+            seen.push(liveness(silence));
         }
         assert_eq!(seen, [Liveness::Alive, Liveness::Alive, Liveness::Silent, Liveness::Dead]);
-        assert_eq!(silence.next(seconds(0), seconds(5)).liveness(None), Liveness::Alive);
+        assert_eq!(liveness(next(silence, 0, 5)), Liveness::Alive);
     }
 
     #[test]
     fn a_database_that_was_away_kills_no_node() {
-        let silence = Silence::first(seconds(2)).next(seconds(600), seconds(598));
-        assert_ne!(silence.liveness(None), Liveness::Dead);
-        assert_ne!(Silence::first(seconds(86_400)).liveness(None), Liveness::Dead);
+        assert_ne!(liveness(next(first(2), 600, 598)), Liveness::Dead);
+        assert_ne!(liveness(first(86_400)), Liveness::Dead);
     }
 
     #[test]
     fn a_call_that_succeeded_outweighs_missing_heartbeats() {
         let dead = Silence(seconds(100));
-        assert_eq!(dead.liveness(None), Liveness::Dead);
-        assert_eq!(dead.liveness(Some(seconds(3))), Liveness::Alive);
+        assert_eq!(liveness(dead), Liveness::Dead);
+        assert_eq!(dead.liveness(Some(seconds(3)), &NodeLimits::default()), Liveness::Alive);
+    }
+
+    #[test]
+    fn when_a_node_is_dead_is_a_setting() {
+        let limits = NodeLimits {
+            silent_after: seconds(1),
+            dead_after: seconds(2),
+            ..NodeLimits::default()
+        };
+        let after = |age| Silence(seconds(age)).liveness(None, &limits);
+        assert_eq!(
+            [after(0), after(1), after(2)],
+            [Liveness::Alive, Liveness::Silent, Liveness::Dead]
+        );
     }
 }

@@ -4,9 +4,6 @@ use super::hash;
 use sixfold_proto::name::{ExtentId, NodeNumber};
 use std::collections::BTreeMap;
 
-/// Tokens of a node of weight 1. More balance better and cost memory and time to build.
-const TOKENS_PER_WEIGHT: f64 = 150.0;
-
 /// The most tokens of one node, so that a mistyped weight can't take all memory.
 const MAX_TOKENS: f64 = 15_000.0;
 
@@ -40,8 +37,9 @@ pub struct Ring {
 }
 
 impl Ring {
-    /// The ring of these members, in whatever order they are named.
-    pub fn new(members: &[Member]) -> Self {
+    /// The ring of these members, in whatever order they are named. A member has `tokens` for
+    /// each 1 of its weight.
+    pub fn new(members: &[Member], tokens: u32) -> Self {
         let mut members = members.iter().collect::<Vec<_>>();
         members.sort_by_key(|member| member.node);
         let mut zones = BTreeMap::new();
@@ -51,7 +49,7 @@ impl Ring {
             let zone_count = zones.len();
             let zone_index = *zones.entry(member.zone.as_str()).or_insert(zone_count);
             let seat_index = ring.seats.len() as u32;
-            let points = (0..token_count(member.weight))
+            let points = (0..token_count(member.weight, tokens))
                 .map(|token| (hash::token_point(member.node, token), seat_index));
             ring.tokens.extend(points);
             ring.seats.push(Seat { node: member.node, zone_index });
@@ -105,6 +103,6 @@ impl Ring {
     }
 }
 
-fn token_count(weight: f64) -> u32 {
-    (TOKENS_PER_WEIGHT * weight).round().clamp(1.0, MAX_TOKENS) as u32
+fn token_count(weight: f64, tokens: u32) -> u32 {
+    (f64::from(tokens) * weight).round().clamp(1.0, MAX_TOKENS) as u32
 }

@@ -8,7 +8,7 @@ use crate::auth::access::Access;
 use crate::auth::keys::Keys;
 use crate::auth::secrets::Secrets;
 use crate::config::Config;
-use crate::data::{CurrentLease, Data, DataLimits};
+use crate::data::{CurrentLease, Data};
 use crate::http::front::{Front, FrontSettings};
 use crate::http::health::Health;
 use crate::http::listener::{self, Limits};
@@ -80,9 +80,12 @@ impl Parts {
     ) -> anyhow::Result<()> {
         let metrics = crate::metrics::install().context("can't start the metrics")?;
         let lease = Arc::clone(&self.lease) as Arc<dyn CurrentLease>;
-        let limits = DataLimits::default();
-        let data =
-            Data::new(Arc::clone(&self.directory), Arc::clone(&self.meta), lease.clone(), limits);
+        let data = Data::new(
+            Arc::clone(&self.directory),
+            Arc::clone(&self.meta),
+            lease.clone(),
+            config.data.clone(),
+        );
         let reads = data.clone();
         self.lease.publish_reads(move || reads.oldest_read());
         let app = App::new(config.s3.region.clone(), Arc::clone(&self.meta), data, lease);

@@ -15,11 +15,16 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Every setting there is, as a page in Markdown
+    Reference,
 }
 
 /// Runs one of them.
 pub fn run(command: &Command) -> anyhow::Result<()> {
-    let Command::Show { flags, json } = command;
+    let Command::Show { flags, json } = command else {
+        print!("{}", crate::config::reference()?);
+        return Ok(());
+    };
     let config = Config::load(flags, &super::environment)?;
     if *json {
         println!("{}", serde_json::to_string_pretty(&config.shown)?);

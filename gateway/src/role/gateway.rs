@@ -28,7 +28,9 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
 
     let remote = RemoteSettings { secret: Some(needed.secret), tls: None };
     let cluster = meta.cluster_id().await?;
-    let directory = Directory::with_remote(cluster, Arc::clone(&meta), HashMap::new(), remote);
+    let rows = Arc::clone(&meta);
+    let directory =
+        Directory::with_limits(cluster, rows, HashMap::new(), Some(remote), config.nodes);
     directory.refresh().await.context("can't read the registry of nodes")?;
     let lease = Lease::begin(Arc::clone(&meta), "gateway", config.times.lease_renewal).await?;
 

@@ -74,13 +74,9 @@ async fn directory(
     nodes: HashMap<NodeNumber, Arc<dyn Chunks>>,
 ) -> anyhow::Result<Arc<Directory>> {
     let cluster = meta.cluster_id().await?;
-    let directory = match &config.cluster.secret {
-        None => Directory::new(cluster, Arc::clone(meta), nodes),
-        Some(secret) => {
-            let remote = RemoteSettings { secret: Some(ClusterSecret::parse(secret)?), tls: None };
-            Directory::with_remote(cluster, Arc::clone(meta), nodes, remote)
-        }
-    };
+    let secret = config.cluster.secret.as_deref().map(ClusterSecret::parse).transpose()?;
+    let remote = secret.map(|secret| RemoteSettings { secret: Some(secret), tls: None });
+    let directory = Directory::with_limits(cluster, Arc::clone(meta), nodes, remote, config.nodes);
     directory.refresh().await.context("can't read the registry of nodes")?;
     Ok(directory)
 }

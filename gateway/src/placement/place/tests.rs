@@ -8,6 +8,9 @@ use std::collections::{BTreeMap, HashSet};
 
 const SCHEME: Scheme = Scheme::FourTwo;
 
+/// Tokens of each node, as a cluster has them by default.
+const TOKENS: u32 = 150;
+
 fn members(zones: &[u16]) -> Vec<Member> {
     let member = |(number, zone): (usize, &u16)| Member {
         node: NodeNumber(number as u16 + 1),
@@ -46,7 +49,7 @@ proptest! {
         let all = members(&zones);
         let usable = all.iter().filter(|member| !down.contains(&member.node.0)).collect::<Vec<_>>();
         prop_assume!(usable.len() >= 6);
-        let ring = Ring::new(&all);
+        let ring = Ring::new(&all, TOKENS);
         let placement =
             place(&ring, ExtentId(extent), SCHEME, |node| !down.contains(&node.0)).unwrap();
         prop_assert_eq!(node_set(&placement).len(), 6);
@@ -64,7 +67,7 @@ proptest! {
         let all = members(&[0, 1, 2, 0, 1, 2, 0, 1, 2]);
         let mut turned = all.clone();
         turned.rotate_left(turn);
-        let (ring, other) = (Ring::new(&all), Ring::new(&turned));
+        let (ring, other) = (Ring::new(&all, TOKENS), Ring::new(&turned, TOKENS));
         prop_assert_eq!(ring.epoch(), other.epoch());
         let extent = ExtentId(extent);
         prop_assert_eq!(
@@ -75,7 +78,7 @@ proptest! {
 
     #[test]
     fn a_lost_chunk_moves_alone(extent: u128, lost in 0..6_usize) {
-        let ring = Ring::new(&one_zone(8));
+        let ring = Ring::new(&one_zone(8), TOKENS);
         let before = place(&ring, ExtentId(extent), SCHEME, |_| true).unwrap();
         let mut kept = before.map(Some);
         kept[lost] = None;
@@ -91,7 +94,7 @@ proptest! {
 #[test]
 fn fewer_nodes_take_two_chunks_where_the_scheme_allows_it() {
     for usable in 1..=6_u16 {
-        let ring = Ring::new(&one_zone(6));
+        let ring = Ring::new(&one_zone(6), TOKENS);
         for scheme in Scheme::ALL {
             let placed = place(&ring, ExtentId(5), scheme, |node| node.0 <= usable);
             let allowed = usable == 6 || (scheme == SCHEME && usable >= 4);
@@ -107,7 +110,7 @@ fn fewer_nodes_take_two_chunks_where_the_scheme_allows_it() {
 #[test]
 fn small_clusters_work_as_far_as_the_scheme_allows() {
     for registered in 0..=5_u16 {
-        let ring = Ring::new(&one_zone(registered));
+        let ring = Ring::new(&one_zone(registered), TOKENS);
         for scheme in Scheme::ALL {
             let placed = place(&ring, ExtentId(5), scheme, |_| true);
             assert_eq!(placed.is_ok(), scheme == SCHEME && registered >= 3);
@@ -118,7 +121,7 @@ fn small_clusters_work_as_far_as_the_scheme_allows() {
 #[test]
 fn doubled_chunks_keep_the_zones_apart() {
     let all = members(&[0, 0, 1, 1, 2, 2]);
-    let ring = Ring::new(&all);
+    let ring = Ring::new(&all, TOKENS);
     for extent in extents(200) {
         let placement = place(&ring, extent, SCHEME, |node| node.0 != 1).unwrap();
         let in_zone = counts(placement.iter().map(|node| &all[usize::from(node.0) - 1].zone));
@@ -130,7 +133,7 @@ fn doubled_chunks_keep_the_zones_apart() {
 fn a_join_or_a_leave_moves_little() {
     for count in [7_u16, 10, 20, 50] {
         let (small, large) = (one_zone(count - 1), one_zone(count));
-        let (small, large) = (Ring::new(&small), Ring::new(&large));
+        let (small, large) = (Ring::new(&small, TOKENS), Ring::new(&large, TOKENS));
         let total = 20_000;
         let mut moved = 0;
         for extent in extents(total) {
@@ -151,7 +154,7 @@ fn a_join_or_a_leave_moves_little() {
 fn chunks_are_balanced_within_a_quarter_and_by_weight() {
     let mut all = one_zone(12);
     all[3].weight = 2.0;
-    let ring = Ring::new(&all);
+    let ring = Ring::new(&all, TOKENS);
     let total = 20_000;
     let placements = extents(total).map(|extent| place(&ring, extent, SCHEME, |_| true).unwrap());
     let per_node = counts(placements.flatten());
