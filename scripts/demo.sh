@@ -18,6 +18,9 @@ rest_seconds=120
 access=DEMOACCESSKEY
 secret=demo-secret-of-this-run-only
 
+# What the user has set for other servers must not reach this one.
+unset "${!AWS_@}" "${!RCLONE_@}" DATABASE_URL
+
 say() { printf 'demo: %s\n' "$*"; }
 die() { printf 'demo: %s\n' "$*" >&2; exit 1; }
 

@@ -38,6 +38,7 @@ pub fn run(server: &Server, name: &str, command: &mut Command) {
     let (home, work) = (scratch.path().join("home"), scratch.path().join("work"));
     std::fs::create_dir(&home).expect("a home");
     std::fs::create_dir(&work).expect("a working folder");
+    forget_the_machine(command);
     let started = Instant::now();
     let output = command
         .current_dir(work)
@@ -60,4 +61,13 @@ pub fn run(server: &Server, name: &str, command: &mut Command) {
         output.status
     );
     println!("{name}: {:.1} s", started.elapsed().as_secs_f32());
+}
+
+/// Leaves of the environment only what the test set, and the path.
+fn forget_the_machine(command: &mut Command) {
+    let set: Vec<_> = command
+        .get_envs()
+        .filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())))
+        .collect();
+    command.env_clear().envs(std::env::var_os("PATH").map(|path| ("PATH", path))).envs(set);
 }

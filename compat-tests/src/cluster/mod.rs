@@ -314,6 +314,20 @@ impl Server {
     }
 }
 
+impl Drop for Server {
+    /// Ends the gateway in order, so that the PostgreSQL of the embedded form ends with it; one that a
+    /// test left without its server is ended by its pid file.
+    fn drop(&mut self) {
+        if let Some(gateway) = &mut self.gateway {
+            gateway.try_stop();
+        }
+        let pid_file = self.folder().join("meta/postgres/data/postmaster.pid");
+        let Ok(text) = std::fs::read_to_string(pid_file) else { return };
+        let pid = text.lines().next().unwrap_or_default();
+        drop(Command::new("kill").args(["-s", "QUIT", pid]).status());
+    }
+}
+
 /// A loopback address whose port is free now.
 ///
 /// # Panics

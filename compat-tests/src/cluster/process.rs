@@ -9,6 +9,9 @@ use std::time::{Duration, Instant};
 /// How long a process may take to end after SIGTERM before it is killed.
 const STOP_PATIENCE: Duration = Duration::from_secs(30);
 
+/// The same at the end of a test, whose outcome no longer depends on it.
+const DROP_PATIENCE: Duration = Duration::from_secs(10);
+
 /// A running process with its output in a file.
 #[derive(Debug)]
 pub struct Process {
@@ -49,6 +52,24 @@ impl Process {
     pub fn stop(&mut self) -> ExitStatus {
         self.signal("TERM");
         self.wait(STOP_PATIENCE)
+    }
+
+    /// SIGTERM, and SIGKILL when that does not end it: for the end of a test, where nothing may fail.
+    pub fn try_stop(&mut self) {
+        let is_running = |child: &mut Child| matches!(child.try_wait(), Ok(None));
+        if !is_running(&mut self.child) {
+            return;
+        }
+        self.signal("TERM");
+        let until = Instant::now() + DROP_PATIENCE;
+        while is_running(&mut self.child) {
+            if Instant::now() > until {
+                drop(self.child.kill());
+                drop(self.child.wait());
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     /// Waits until the process ends by itself.

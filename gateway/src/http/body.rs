@@ -5,6 +5,7 @@ use bytes::Bytes;
 use http::StatusCode;
 use http_body::{Body, Frame, SizeHint};
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -13,17 +14,30 @@ use tokio::time::{Instant, Sleep};
 /// Why a body ended badly, first reason wins. Operations see an error of the stream; the front
 /// answers what stands here, since by then the type of the error is lost.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Fate(Arc<OnceLock<Refusal>>);
+pub(super) struct Fate {
+    refusal: Arc<OnceLock<Refusal>>,
+    is_read: Arc<AtomicBool>,
+}
 
 impl Fate {
     /// Says why.
     pub(super) fn set(&self, refusal: Refusal) {
-        let _ = self.0.set(refusal);
+        let _ = self.refusal.set(refusal);
     }
 
     /// The reason, if the body ended badly.
     pub(super) fn get(&self) -> Option<Refusal> {
-        self.0.get().cloned()
+        self.refusal.get().cloned()
+    }
+
+    /// Says that nothing of the body is left on the connection.
+    pub(super) fn set_read(&self) {
+        self.is_read.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the body was read to its end.
+    pub(super) fn is_read(&self) -> bool {
+        self.is_read.load(Ordering::Relaxed)
     }
 }
 
@@ -89,13 +103,19 @@ where
         match Pin::new(&mut this.inner).poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => {
                 this.last_frame = Instant::now();
+                if this.inner.is_end_stream() {
+                    this.fate.set_read();
+                }
                 Poll::Ready(Some(Ok(frame)))
             }
             Poll::Ready(Some(Err(error))) => {
                 this.fate.set(incomplete());
                 Poll::Ready(Some(Err(BodyError::Incomplete(error.to_string()))))
             }
-            Poll::Ready(None) => Poll::Ready(None),
+            Poll::Ready(None) => {
+                this.fate.set_read();
+                Poll::Ready(None)
+            }
             Poll::Pending if this.is_idle(cx) => {
                 this.fate.set(timed_out());
                 Poll::Ready(Some(Err(BodyError::Idle)))

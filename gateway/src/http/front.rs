@@ -10,7 +10,7 @@ use super::refusal::Refusal;
 use super::response::{self, LoggedBody};
 use super::target::Target;
 use bytes::Bytes;
-use http::{HeaderMap, Request, Response, Uri, header};
+use http::{HeaderMap, HeaderValue, Request, Response, Uri, Version, header};
 use s3s::Body;
 use s3s::service::S3Service;
 use std::sync::Arc;
@@ -68,11 +68,16 @@ impl Front {
             return LoggedBody::wrap(response::complete(answer, &record).await, record, None);
         }
         let permit = self.0.requests.clone().try_acquire_owned().ok();
+        let (fate, version) = (Fate::default(), request.version());
+        if request.body().is_end_stream() {
+            fate.set_read();
+        }
         let answer = match permit {
-            Some(_) => self.serve(request, &record).await,
+            Some(_) => self.serve(request, &record, &fate).await,
             None => Err(Refusal::slow_down()),
         };
-        let answer = answer.unwrap_or_else(Refusal::into_response);
+        let mut answer = answer.unwrap_or_else(Refusal::into_response);
+        close_unless_read(&mut answer, version, &fate);
         LoggedBody::wrap(response::complete(answer, &record).await, record, permit)
     }
 
@@ -81,6 +86,7 @@ impl Front {
         &self,
         request: Request<B>,
         record: &Arc<RequestRecord>,
+        fate: &Fate,
     ) -> Result<Response<Body>, Refusal>
     where
         B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
@@ -102,8 +108,7 @@ impl Front {
         if expected.is_some() && is_too_long(content_length(request.headers())) {
             return Err(too_long());
         }
-        let fate = Fate::default();
-        let mut request = request.map(|body| self.prepare_body(body, expected, &fate));
+        let mut request = request.map(|body| self.prepare_body(body, expected, fate));
         request.extensions_mut().insert(Arc::clone(record));
         let answer = self.0.service.call(request).await;
         let Ok(answer) = answer else {
@@ -138,6 +143,14 @@ impl Front {
         let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
         let authority = request.uri().authority().map(http::uri::Authority::as_str);
         Target::of(host.or(authority), request.uri().path(), &self.0.domains)
+    }
+}
+
+/// A refusal that came before the body was read ends the connection, and says so: a client that
+/// took it for reusable would lose its next request.
+fn close_unless_read(answer: &mut Response<Body>, version: Version, fate: &Fate) {
+    if version <= Version::HTTP_11 && !answer.status().is_success() && !fate.is_read() {
+        answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
 }
 

@@ -103,6 +103,22 @@ async fn over_the_limit_requests_are_told_to_slow_down_and_probes_are_answered()
 }
 
 #[tokio::test]
+async fn a_refusal_before_the_body_was_read_ends_the_connection() {
+    let front = front(8);
+    let mut put = request(Method::PUT, "/photos/k");
+    *put.body_mut() = Full::from("unread");
+    put.headers_mut().insert("content-length", "6".parse().unwrap());
+    let (parts, body) = text(front.handle(put).await).await;
+    assert_eq!(
+        (parts.status.as_u16(), parts.headers["connection"].as_bytes()),
+        (403, &b"close"[..]),
+        "{body}"
+    );
+    let (parts, _) = text(front.handle(request(Method::GET, "/photos/k")).await).await;
+    assert!(!parts.headers.contains_key("connection"));
+}
+
+#[tokio::test]
 async fn a_double_slash_is_the_service() {
     let (parts, body) = text(front(8).handle(request(Method::GET, "//")).await).await;
     assert_eq!(parts.status, 403, "{body}");
