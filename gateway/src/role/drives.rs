@@ -12,6 +12,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+use uuid::Uuid;
 
 /// The fewest drives with which a server starts: with fewer nothing under the default scheme can
 /// be read or written, and the cause is more likely a wrong path than three lost drives.
@@ -28,7 +29,11 @@ pub(super) struct Opened {
 
 /// Opens what is there. At the first start everything must be; later a drive that is missing,
 /// exchanged or broken is a lost one, as long as enough are left.
-pub(super) async fn open(paths: &[PathBuf], is_new: bool) -> anyhow::Result<Vec<Opened>> {
+pub(super) async fn open(
+    paths: &[PathBuf],
+    is_new: bool,
+    cluster: Uuid,
+) -> anyhow::Result<Vec<Opened>> {
     let mut opened: Vec<Opened> = Vec::new();
     for path in paths {
         let directory = path.clone();
@@ -37,7 +42,8 @@ pub(super) async fn open(paths: &[PathBuf], is_new: bool) -> anyhow::Result<Vec<
             if !is_new && !directory.is_dir() {
                 return Err(lost(directory));
             }
-            Store::open(&directory, options)
+            let store = Store::open(&directory, options)?;
+            store.join(cluster).map(|()| store)
         });
         match store.await? {
             Ok(store) => {
@@ -52,7 +58,11 @@ pub(super) async fn open(paths: &[PathBuf], is_new: bool) -> anyhow::Result<Vec<
                 }
                 opened.push(Opened { store: Arc::new(store), path: path.clone() });
             }
-            Err(error @ (OpenError::Io { .. } | OpenError::NoIdentity { .. })) if !is_new => {
+            Err(
+                error @ (OpenError::Io { .. }
+                | OpenError::NoIdentity { .. }
+                | OpenError::OtherCluster { .. }),
+            ) if !is_new => {
                 tracing::error!(drive = %path.display(), "a drive is lost: {error}");
             }
             Err(error) => return Err(error.into()),

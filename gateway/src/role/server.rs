@@ -45,7 +45,8 @@ async fn serve(
     let keys = Arc::new(Keys::new(Arc::clone(&meta), MasterKey::load_or_create(&key_file)?));
     let root = root::ensure(config.root.clone(), &keys, home).await?;
 
-    let opened = drives::open(&home.drives, home.is_new).await?;
+    let cluster = meta.cluster_id().await?;
+    let opened = drives::open(&home.drives, home.is_new, cluster).await?;
     let zone = config.storage.zone.as_deref();
     let nodes = drives::register(opened, &meta, zone, &config.times, &shutdown).await?;
     let directory = directory(config, &meta, nodes).await?;
