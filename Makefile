@@ -14,7 +14,7 @@ CARGO_FLAGS := --ignore-rust-version --locked
 
 ROOT_SHELL := $(if $(filter 0,$(shell id -u)),,sudo)
 
-.PHONY: help run build postgresql test test-code test-clients test-long demo sqlx deny
+.PHONY: help run build postgresql check test test-code test-memory demo docs sqlx deny
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -43,6 +43,12 @@ postgresql:
 	done; \
 	echo "make: PostgreSQL can't be installed; install initdb and postgres, 15 to 18" >&2; exit 1
 
+check: ## the fast half of the tests: format, lints, unit tests
+	@echo "make check: formatting, lints, unit tests"
+	@cargo fmt --all --check
+	@cargo clippy --workspace --all-targets $(CARGO_FLAGS) -- -D warnings
+	@cargo test -p sixfold -p sixfold-node -p sixfold-proto $(CARGO_FLAGS)
+
 test: ## install what the tests need and run them all
 	@echo "make test: installing the clients that the tests use"
 	@compat-tests/install.sh
@@ -55,6 +61,8 @@ test-code: postgresql
 	@cargo clippy --workspace --all-targets $(CARGO_FLAGS) -- -D warnings
 	@echo "make test: documentation"
 	@RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps $(CARGO_FLAGS) --quiet
+	@echo "make test: the offline data of the checked queries"
+	@scripts/sqlx-prepare.sh --check
 	@echo "make test: building the programs that the tests start"
 	@cargo build -p sixfold -p sixfold-node $(CARGO_FLAGS)
 	@echo "make test: tests"
@@ -63,7 +71,15 @@ test-code: postgresql
 demo: postgresql build ## real files in, two drives away, everything back
 	@SIXFOLD_BIN_DIR="$$CARGO_TARGET_DIR/release" scripts/demo.sh
 
-sqlx: ## write .sqlx/ anew; DATABASE_URL names an empty database
+test-memory: postgresql build ## memory under large bodies in full: 32 of 512 MiB, one of 5 GiB
+	@SIXFOLD_BIN_DIR="$$CARGO_TARGET_DIR/release" SIXFOLD_MEMORY_MIB=512 \
+	  cargo test --release -p compat-tests --test memory $(CARGO_FLAGS) -- --nocapture
+
+docs: ## write docs/configuration.md anew
+	@cargo run --quiet -p sixfold $(CARGO_FLAGS) -- config reference > docs/configuration.md.new
+	@mv docs/configuration.md.new docs/configuration.md
+
+sqlx: postgresql ## write .sqlx/ anew, from a PostgreSQL that is started for it
 	@scripts/sqlx-prepare.sh
 
 deny: ## advisories, licences and sources of all dependencies (installs cargo-deny)

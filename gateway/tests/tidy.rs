@@ -201,3 +201,29 @@ fn exceptions_are_still_needed() {
         assert!(is_long, "{place} no longer needs: {reason}");
     }
 }
+
+#[test]
+fn pages_name_only_commands_that_exist() {
+    let makefile = fs::read_to_string(root().join("Makefile")).unwrap();
+    let has = |target: &str| {
+        makefile.lines().any(|line| line.strip_prefix(target).is_some_and(|r| r.starts_with(':')))
+    };
+    let docs = fs::read_dir(root().join("docs")).unwrap().map(|entry| entry.unwrap().path());
+    let pages = ["README.md", "CONTRIBUTING.md", "ARCHITECTURE.md"].map(|name| root().join(name));
+    let mut broken = Vec::new();
+    let mut named = 0;
+    for page in pages.into_iter().chain(docs) {
+        let text = fs::read_to_string(&page).unwrap();
+        // A command stands after a backtick or begins a line; `make` in prose is a verb.
+        let commands = text.split(['`', '\n']).filter_map(|part| part.strip_prefix("make "));
+        for command in commands {
+            let target = command.split([' ', '`', '.', ',']).next().unwrap_or_default();
+            named += 1;
+            if !has(target) {
+                broken.push(format!("{}: make {target}", page.display()));
+            }
+        }
+    }
+    assert!(named > 5, "no commands were found");
+    report("commands that the Makefile lacks", &broken);
+}

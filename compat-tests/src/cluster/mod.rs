@@ -345,7 +345,7 @@ fn write_private(path: &Path, text: &str) {
 }
 
 /// Whether `GET /health/ready` answers 200.
-fn is_ready(address: &str) -> bool {
+pub fn is_ready(address: &str) -> bool {
     use std::io::{Read as _, Write as _};
     let Ok(mut stream) = std::net::TcpStream::connect(address) else { return false };
     let request =

@@ -1,13 +1,17 @@
 //! HTTP itself.
 
 use super::{Bench, KEY};
-use compat_tests::raw::{Connection, Request};
+use compat_tests::raw::{Connection, Frames, Request};
 
 pub(super) async fn check(bench: &Bench) {
     lengths(bench).await;
     methods(bench).await;
     broken(bench).await;
     short_body(bench).await;
+    idle_body(bench).await;
+    two_framings(bench).await;
+    targets(bench).await;
+    huge_heads(bench).await;
 }
 
 async fn lengths(bench: &Bench) {
@@ -70,7 +74,77 @@ async fn short_body(bench: &Bench) {
     connection.send(&wire.head_bytes()).await.unwrap();
     connection.send(&wire.body[..5000]).await.unwrap();
     connection.finish().await.unwrap();
-    if let Ok(answer) = connection.answer(false).await {
-        assert_eq!(answer.outcome(), (400, "IncompleteBody".to_owned()), "{}", answer.text());
+    let answer = connection.answer(false).await.unwrap();
+    assert_eq!(answer.outcome(), (400, "IncompleteBody".to_owned()), "{}", answer.text());
+}
+
+/// A client that pauses within a body for too long, with and without frames.
+async fn idle_body(bench: &Bench) {
+    let request = Request::put("/bad-requests/new").body(vec![1; 100_000]);
+    for request in [request.clone(), request.framed(Frames::signed(64 * 1024))] {
+        let wire = bench.signed(&request);
+        let mut connection = Connection::open(bench.address()).await.unwrap();
+        connection.send(&wire.head_bytes()).await.unwrap();
+        connection.send(&wire.body[..70_000]).await.unwrap();
+        let answer = connection.answer(false).await.unwrap();
+        assert_eq!(answer.outcome(), (400, "RequestTimeout".to_owned()), "{}", answer.text());
+        assert!(connection.is_closed().await, "what would come next is no request");
+    }
+}
+
+/// A length and a transfer coding: refused, or the coding wins and nothing follows it.
+async fn two_framings(bench: &Bench) {
+    let request = Request::get("/bad-requests?list-type=2");
+    let mut wire = bench.signed(&request);
+    wire.add("content-length", "5").add("transfer-encoding", "chunked");
+    let mut connection = Connection::open(bench.address()).await.unwrap();
+    connection.send(&wire.head_bytes()).await.unwrap();
+    connection.send(b"0\r\n\r\nGET /smuggled HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+    let answer = connection.answer(false).await.unwrap();
+    assert!(matches!(answer.status, 200 | 400), "{}", answer.text());
+    assert!(connection.is_closed().await, "the bytes behind it were taken for a request");
+}
+
+/// Unusual targets are refused or are keys as they stand; they never name another object.
+async fn targets(bench: &Bench) {
+    let long = format!("/bad-requests/{}", "k".repeat(40_000));
+    bench.check("40 KB", &bench.signed(&Request::put(&long)), 400, "KeyTooLongError").await;
+    let mut longer = bench.signed(&Request::get(KEY));
+    longer.replace_in_target(KEY, &format!("/bad-requests/{}", "k".repeat(66_000)));
+    let answer = longer.send(bench.address()).await;
+    assert!(matches!(answer.status, 400 | 414), "66 KB: {}", answer.status);
+
+    let mut fragment = bench.signed(&Request::get(KEY));
+    fragment.replace_in_target(KEY, "/bad-requests/kept#frag");
+    let answer = fragment.send(bench.address()).await;
+    // The parser drops it, as docs/s3-differences.md says.
+    assert!(answer.status == 400 || answer.text() == "kept", "#frag: {}", answer.text());
+
+    let mut absolute = bench.signed(&Request::get(KEY));
+    absolute.replace_in_target(KEY, &format!("http://{}{KEY}", bench.address()));
+    let answer = absolute.send(bench.address()).await;
+    assert!(answer.status == 400 || answer.text() == "kept", "{}", answer.text());
+    let mut elsewhere = bench.signed(&Request::get(KEY));
+    elsewhere.replace_in_target(KEY, &format!("http://elsewhere{KEY}"));
+    let status = elsewhere.send(bench.address()).await.status;
+    assert!(matches!(status, 200 | 400 | 403), "another host in the target: {status}");
+
+    let doubled = Request::put("//bad-requests//new").body("x");
+    let answer = bench.signed(&doubled).send(bench.address()).await;
+    assert_eq!(answer.status, 400, "//bucket//key: {}", answer.text());
+}
+
+/// More header lines, and a longer head, than are read at all.
+async fn huge_heads(bench: &Bench) {
+    let mut wire = bench.signed(&Request::get(KEY));
+    for index in 0..200 {
+        wire.add(&format!("x-line-{index}"), "a");
+    }
+    let many = wire.send(bench.address()).await;
+    assert!(matches!(many.status, 400 | 431), "200 lines: {}", many.status);
+    let mut wire = bench.signed(&Request::get(KEY));
+    wire.add("x-long", &"a".repeat(300_000));
+    if let Ok(long) = wire.try_send(bench.address()).await {
+        assert!(matches!(long.status, 400 | 431), "300 KB: {}", long.status);
     }
 }

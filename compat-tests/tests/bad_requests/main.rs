@@ -12,15 +12,15 @@ mod presigned;
 mod streaming;
 mod xml;
 
-use compat_tests::cluster::{Form, Server};
+use compat_tests::cluster::{Form, Plan, Server};
 use compat_tests::raw::{Answer, Request, Signer, Wire};
 use std::time::{Duration, Instant};
 
-/// The bucket that must stay as it is.
-const BUCKET: &str = "bad-requests";
-
 /// The only object in it.
 const KEY: &str = "/bad-requests/kept";
+
+/// How long a client may pause within a body here; by default it is a minute.
+const BODY_IDLE: &str = "3s";
 
 /// How long any refusal may take on a busy machine; the promise is a second on an idle one.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -33,7 +33,8 @@ struct Bench {
 
 impl Bench {
     async fn start() -> Self {
-        let server = tokio::task::block_in_place(|| Server::start(Form::Embedded));
+        let plan = Plan::new(Form::Embedded).set("SIXFOLD_BODY_IDLE", BODY_IDLE);
+        let server = tokio::task::block_in_place(|| plan.start());
         let bench = Self { signer: server.signer(), server };
         bench.send(Request::put("/bad-requests")).await.expect_status(200);
         bench.send(Request::put(KEY).body("kept")).await.expect_status(200);

@@ -55,8 +55,26 @@ async fn wrong_frames(bench: &Bench) {
     connection.send(&wire.head_bytes()).await.unwrap();
     connection.send(&wire.body[..100_000]).await.unwrap();
     connection.finish().await.unwrap();
-    let answer = connection.answer(false).await;
-    if let Ok(answer) = answer {
+    let answer = connection.answer(false).await.unwrap();
+    assert_eq!(answer.outcome(), (400, "IncompleteBody".to_owned()), "{}", answer.text());
+
+    let small = put(bench, Frames::signed(4096));
+    bench.check("frames of 4 KiB", &small, 400, "InvalidChunkSizeError").await;
+    no_last_frame(bench).await;
+}
+
+/// All bytes are there, and the frame of size zero is not.
+async fn no_last_frame(bench: &Bench) {
+    let unsigned = Frames::unsigned(FRAME).trailer("x-amz-checksum-crc32", "AAAAAA==");
+    for frames in [Frames::signed(FRAME), unsigned] {
+        let mut wire = put(bench, frames);
+        let mark = b"\r\n0";
+        let at = wire.body.windows(mark.len()).rposition(|window| window == mark).unwrap();
+        wire.body.truncate(at + 2);
+        let mut connection = Connection::open(bench.address()).await.unwrap();
+        connection.send(&wire.bytes()).await.unwrap();
+        connection.finish().await.unwrap();
+        let answer = connection.answer(false).await.unwrap();
         assert_eq!(answer.outcome(), (400, "IncompleteBody".to_owned()), "{}", answer.text());
     }
 }

@@ -3,12 +3,13 @@
 use super::body::{Fate, IdleLimited};
 use super::checks::{self, Head};
 use super::document::{Document, Expected, is_too_long, too_long};
+use super::frames::{self, SizedFrames};
 use super::health::Health;
 use super::host::Domains;
 use super::record::RequestRecord;
 use super::refusal::Refusal;
 use super::response::{self, LoggedBody};
-use super::target::{Place, Target};
+use super::target::Target;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response, Uri, Version, header};
 use s3s::Body;
@@ -60,11 +61,8 @@ impl Front {
         B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
         B::Error: std::fmt::Display,
     {
+        let request = rewrite_double_root(request);
         let target = self.target(&request);
-        let request = match target.place() {
-            Place::Service => rewrite_double_root(request),
-            Place::Bucket | Place::Object => request,
-        };
         let record = Arc::new(RequestRecord::new(request.method().clone(), target));
         if let Some(answer) = self.0.health.answer(&request) {
             let _ = record.operation.set(HEALTH.to_owned());
@@ -111,7 +109,8 @@ impl Front {
         if expected.is_some() && is_too_long(content_length(request.headers())) {
             return Err(too_long());
         }
-        let mut request = request.map(|body| self.prepare_body(body, expected, fate));
+        let is_framed = frames::are_announced(request.headers());
+        let mut request = request.map(|body| self.prepare_body(body, expected, is_framed, fate));
         request.extensions_mut().insert(Arc::clone(record));
         let answer = self.0.service.call(request).await;
         let Ok(answer) = answer else {
@@ -127,7 +126,13 @@ impl Front {
         }
     }
 
-    fn prepare_body<B>(&self, body: B, expected: Option<Expected>, fate: &Fate) -> Body
+    fn prepare_body<B>(
+        &self,
+        body: B,
+        expected: Option<Expected>,
+        is_framed: bool,
+        fate: &Fate,
+    ) -> Body
     where
         B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
         B::Error: std::fmt::Display,
@@ -138,6 +143,7 @@ impl Front {
         let body = IdleLimited::new(body, self.0.settings.body_idle, fate.clone());
         match expected {
             Some(expected) => Body::http_body_unsync(Document::new(body, expected, fate.clone())),
+            None if is_framed => Body::http_body_unsync(SizedFrames::new(body, fate.clone())),
             None => Body::http_body_unsync(body),
         }
     }

@@ -181,6 +181,8 @@ async fn connection<S, H, F, B>(
     let mut builder = Builder::new(TokioExecutor::new());
     builder
         .http1()
+        // A client that says it has sent all, too early, is told what it sent wrong.
+        .half_close(true)
         .timer(TokioTimer::new())
         .header_read_timeout(limits.header)
         .max_buf_size(READ_BUFFER_BYTES);

@@ -23,6 +23,7 @@ pub mod tls;
 
 mod body;
 mod document;
+mod frames;
 mod record;
 mod refusal;
 mod response;

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 /// The largest signed frame. s3s holds one whole to check its signature, so this is memory per
 /// request; no client in use sends larger ones (most send 64 KiB or 8 MiB).
-const MAX_SIGNED_FRAME_BYTES: usize = 16 << 20;
+pub(super) const MAX_SIGNED_FRAME_BYTES: usize = 16 << 20;
 
 /// How far a request's date may be from our clock, as Amazon: 15 minutes.
 const MAX_SKEW_SECONDS: u32 = 900;

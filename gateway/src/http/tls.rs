@@ -66,6 +66,7 @@ impl Tls {
     /// Looks at the files until `stop`. A pair that can't be read leaves the old one in use.
     pub async fn reload_when_changed(self, stop: CancellationToken) {
         let mut seen = self.current.modified();
+        let mut refused = None;
         loop {
             tokio::select! {
                 () = tokio::time::sleep(RELOAD_INTERVAL) => {}
@@ -81,8 +82,13 @@ impl Tls {
                     self.current.pair.store(Arc::new(pair));
                     tracing::info!("the TLS certificate was read again");
                 }
-                // The two files are replaced one after the other: try again at the next look.
-                Err(error) => tracing::warn!("the changed TLS certificate is not used: {error:#}"),
+                // The two files are replaced one after the other: try again at the next look,
+                // and say it once.
+                Err(error) if refused != Some(now) => {
+                    refused = Some(now);
+                    tracing::warn!("the changed TLS certificate is not used: {error:#}");
+                }
+                Err(_) => {}
             }
         }
     }
@@ -97,10 +103,24 @@ impl Current {
 fn read_pair(certificate: &Path, key: &Path) -> anyhow::Result<CertifiedKey> {
     let chain: Vec<_> = CertificateDer::pem_file_iter(certificate)
         .and_then(Iterator::collect)
-        .with_context(|| format!("can't read the certificate {}", certificate.display()))?;
-    anyhow::ensure!(!chain.is_empty(), "{} holds no certificate", certificate.display());
+        .with_context(|| mend("certificate", certificate, "the chain, the server's own first"))?;
+    anyhow::ensure!(
+        !chain.is_empty(),
+        "{} holds no certificate: --tls-cert takes the chain in PEM, the server's own first",
+        certificate.display()
+    );
     let private = PrivateKeyDer::from_pem_file(key)
-        .with_context(|| format!("can't read the key {}", key.display()))?;
-    CertifiedKey::from_der(chain, private, &ring::default_provider())
-        .with_context(|| format!("{} does not belong to {}", key.display(), certificate.display()))
+        .with_context(|| mend("key", key, "the private key without a passphrase"))?;
+    CertifiedKey::from_der(chain, private, &ring::default_provider()).with_context(|| {
+        let (key, certificate) = (key.display(), certificate.display());
+        format!("{key} does not belong to {certificate}: name the key that it was made with")
+    })
+}
+
+fn mend(what: &str, path: &Path, wanted: &str) -> String {
+    let uid = rustix::process::geteuid().as_raw();
+    format!(
+        "can't read the TLS {what} {} as uid {uid}; it must be PEM and hold {wanted}",
+        path.display()
+    )
 }

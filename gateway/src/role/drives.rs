@@ -12,7 +12,6 @@ use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use uuid::Uuid;
 
 /// The fewest drives with which a server starts: with fewer nothing under the default scheme can
 /// be read or written, and the cause is more likely a wrong path than three lost drives.
@@ -27,23 +26,26 @@ pub(super) struct Opened {
     path: PathBuf,
 }
 
-/// Opens what is there. At the first start everything must be; later a drive that is missing,
-/// exchanged or broken is a lost one, as long as enough are left.
-pub(super) async fn open(
-    paths: &[PathBuf],
-    is_new: bool,
-    cluster: Uuid,
-) -> anyhow::Result<Vec<Opened>> {
+/// Opens what is there. Of the drives, `known` were registered at an earlier start (none at the
+/// first): one that is missing, exchanged or broken is a lost one, as long as enough are left. An
+/// empty directory becomes a drive only where more are named than are known: otherwise it is
+/// rather a drive that is not mounted, and chunks must not go to what is below.
+pub(super) async fn open(paths: &[PathBuf], known: usize) -> anyhow::Result<Vec<Opened>> {
+    let is_new = known == 0;
+    let strange = paths.iter().filter(|path| !Store::is_drive(path)).count();
+    let may_make = known + strange <= paths.len();
     let mut opened: Vec<Opened> = Vec::new();
     for path in paths {
         let directory = path.clone();
         let options = StoreOptions::default();
         let store = tokio::task::spawn_blocking(move || {
-            if !is_new && !directory.is_dir() {
+            if !may_make && !directory.is_dir() {
                 return Err(lost(directory));
             }
-            let store = Store::open(&directory, options)?;
-            store.join(cluster).map(|()| store)
+            if !may_make && !Store::is_drive(&directory) {
+                return Err(OpenError::NoIdentity { path: directory });
+            }
+            Store::open(&directory, options)
         });
         match store.await? {
             Ok(store) => {
@@ -58,11 +60,7 @@ pub(super) async fn open(
                 }
                 opened.push(Opened { store: Arc::new(store), path: path.clone() });
             }
-            Err(
-                error @ (OpenError::Io { .. }
-                | OpenError::NoIdentity { .. }
-                | OpenError::OtherCluster { .. }),
-            ) if !is_new => {
+            Err(error @ (OpenError::Io { .. } | OpenError::NoIdentity { .. })) if !is_new => {
                 tracing::error!(drive = %path.display(), "a drive is lost: {error}");
             }
             Err(error) => return Err(error.into()),
@@ -78,6 +76,12 @@ pub(super) async fn open(
     );
     say_devices(&opened);
     Ok(opened)
+}
+
+/// How many drives of servers are registered.
+pub(super) async fn known(meta: &Arc<dyn Meta>) -> Result<usize, MetaError> {
+    let is_ours = |row: &&NodeRow| row.address.is_none() && row.state != NodeState::Removed;
+    Ok(meta.nodes().await?.iter().filter(is_ours).count())
 }
 
 fn lost(path: PathBuf) -> OpenError {

@@ -78,14 +78,16 @@ struct Inner {
 }
 
 impl Store {
+    /// Whether a directory is a drive already; [`Store::open`] would make one of it otherwise.
+    pub fn is_drive(directory: &Path) -> bool {
+        drive::has_identity(directory)
+    }
+
     /// Opens the drive in `directory`, or makes it one, and reads what is on it. Blocks.
     pub fn open(directory: &Path, options: StoreOptions) -> Result<Self, OpenError> {
         let fail = |source| OpenError::io(directory, source);
         let io = io::Io::new(options.hook.clone());
         let drive = Drive::open(directory, &io)?;
-        // What a killed process left may be in memory only. From here on it counts as stored, and
-        // older copies give way to it.
-        io.sync_file_system(directory).map_err(fail)?;
         let found = recover::recover(&drive, &io).map_err(fail)?;
         let copies = CopyNumbers::open(directory, &io, found.highest_copy).map_err(fail)?;
         let node = AtomicU16::new(options.node.0);
@@ -110,12 +112,6 @@ impl Store {
     /// The id that the drive carries, whatever its path.
     pub fn drive_id(&self) -> Uuid {
         self.inner.drive.id()
-    }
-
-    /// Takes the drive for a cluster: the first one is remembered, and any other is refused.
-    /// Blocks; to be called before the first chunk is put or deleted.
-    pub fn join(&self, cluster: Uuid) -> Result<(), OpenError> {
-        self.inner.drive.join(cluster, &self.inner.io)
     }
 
     /// The device that the directory is on: stores of one device share its fate.

@@ -4,7 +4,6 @@ use super::io::Hook;
 use sixfold_proto::name::NodeNumber;
 use std::io;
 use std::path::{Path, PathBuf};
-use uuid::Uuid;
 
 /// Two segments of 64 MiB, so that compaction and tombstones, which give room back, always
 /// have some.
@@ -49,30 +48,15 @@ pub enum OpenError {
         /// The process that holds the lock.
         holder: String,
     },
-    /// Chunks without an identity: no new drive, but not a known one either.
+    /// No identity where one should be: no new drive, but not a known one either.
     #[error(
-        "{} has chunks but no readable file `sixfold-drive`: restore that file, or empty the \
-         directory to start anew as another drive",
+        "{} is no known drive, it has no readable file `sixfold-drive`: mount the drive that \
+         belongs there, or restore that file",
         path.display()
     )]
     NoIdentity {
         /// The directory.
         path: PathBuf,
-    },
-    /// It holds the chunks of another cluster.
-    #[error(
-        "{} holds the chunks of the cluster {found}, and the database is that of the cluster \
-         {asked}: name the database that the drive was filled under (--meta-dir, DATABASE_URL), \
-         or empty the directory to give the drive away",
-        path.display()
-    )]
-    OtherCluster {
-        /// The directory.
-        path: PathBuf,
-        /// What it says.
-        found: String,
-        /// The cluster of the database.
-        asked: Uuid,
     },
     /// Written by another release.
     #[error(

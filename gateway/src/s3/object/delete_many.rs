@@ -4,7 +4,6 @@ use super::delete::delete_one;
 use crate::app::App;
 use crate::meta::types::Bucket;
 use crate::s3::context::Context;
-use crate::s3::encode;
 use crate::s3::error::Error;
 use futures::{StreamExt as _, stream};
 use s3s::S3Error;
@@ -67,14 +66,14 @@ async fn one(
         Ok(deleted) => Ok(DeletedObject {
             delete_marker: deleted.marker.is_some().then_some(true),
             delete_marker_version_id: deleted.marker,
-            key: Some(encode::echo(&object.key)),
+            key: Some(object.key),
             version_id: deleted.version,
         }),
         Err(error) => {
             let error = S3Error::from(error);
             Err(dto::Error {
                 code: Some(error.code().as_str().to_owned()),
-                key: Some(encode::echo(&object.key)),
+                key: Some(object.key),
                 message: error.message().map(str::to_owned),
                 version_id: object.version_id,
             })

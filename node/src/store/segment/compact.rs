@@ -134,12 +134,8 @@ fn copy(
         }
     }
     ask(operations, Request::Move { chunks, tombstones })?;
-    // All its tombstones stand elsewhere now. What is still counted as needed has a damaged
-    // header, and copying the rest again and again would not find it.
-    inner.segments.change(number, |segment| {
-        segment.tombstones.clear();
-        segment.compacted = true;
-    });
+    // All its tombstones stand elsewhere now.
+    inner.segments.change(number, |segment| segment.tombstones.clear());
     tracing::debug!(segment.number = number, "a segment was compacted");
     Ok(())
 }

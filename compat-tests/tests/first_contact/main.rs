@@ -1,0 +1,10 @@
+//! What a person meets first: starts that work, starts that are refused and say why, keys, TLS,
+//! and stops. Each test starts the program as they would.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod credentials;
+mod lost_drives;
+mod place;
+mod refused;
+mod stops;
+mod tls;
