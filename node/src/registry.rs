@@ -128,6 +128,13 @@ pub async fn stay_registered(
 ) {
     let registration = register_until_done(&registry, &introduction).await;
     let number = registration.number;
+    let (drive, cluster) = (Arc::clone(&store), registration.cluster);
+    let joined = tokio::task::spawn_blocking(move || drive.join(cluster)).await;
+    if let Err(error) = joined.map_err(anyhow::Error::from).and_then(|joined| Ok(joined?)) {
+        store.fence();
+        tracing::error!(error = format!("{error:#}"), "this node refuses changes");
+        return;
+    }
     store.set_node(number);
     let registered = registration.registration.unsigned_abs();
     identity.set(Registered { node: number, registration: registered });

@@ -9,7 +9,7 @@ use super::host::Domains;
 use super::record::RequestRecord;
 use super::refusal::Refusal;
 use super::response::{self, LoggedBody};
-use super::target::Target;
+use super::target::{Place, Target};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response, Uri, Version, header};
 use s3s::Body;
@@ -61,8 +61,11 @@ impl Front {
         B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
         B::Error: std::fmt::Display,
     {
-        let request = rewrite_double_root(request);
         let target = self.target(&request);
+        let request = match target.place() {
+            Place::Service => rewrite_double_root(request),
+            Place::Bucket | Place::Object => request,
+        };
         let record = Arc::new(RequestRecord::new(request.method().clone(), target));
         if let Some(answer) = self.0.health.answer(&request) {
             let _ = record.operation.set(HEALTH.to_owned());

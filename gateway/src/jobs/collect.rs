@@ -5,7 +5,7 @@
 //! finds once that lease has ended.
 
 use super::{Job, JobPace, Nodes, Paces, Progress};
-use crate::meta::{FreedBody, Meta};
+use crate::meta::{FREED_EXTENTS, FreedBody, Meta};
 use async_trait::async_trait;
 use futures::StreamExt;
 use sixfold_proto::chunks::{Chunks, NodeError};
@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-/// Bodies of one unit of work. With six chunks for each of their extents it is done in seconds.
+/// Bodies of one unit of work; fewer when they have many extents ([`FREED_EXTENTS`]).
 const PER_STEP: usize = 2000;
 
 /// Deletes under way on one node: enough for it to share its syncs, and few enough to leave an
@@ -68,7 +68,9 @@ impl Job for Collect {
             self.meta.forget_bodies(&ids).await?;
         }
         let count = ids.len() as u64;
-        Ok(if ids.len() == PER_STEP { Progress::More(count) } else { Progress::Idle(count) })
+        let extents: usize = bodies.iter().map(|body| body.extents.len()).sum();
+        let is_cut = ids.len() == PER_STEP || extents >= FREED_EXTENTS;
+        Ok(if is_cut { Progress::More(count) } else { Progress::Idle(count) })
     }
 }
 

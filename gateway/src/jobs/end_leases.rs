@@ -15,9 +15,16 @@ pub struct EndLeases {
     meta: Arc<dyn Meta>,
     pace: JobPace,
     silent: Duration,
-    /// Since when the database has answered without a failure. After an outage every lease looks
-    /// silent; their holders must have had the time to renew.
-    answering_since: Mutex<Option<Instant>>,
+    answering: Mutex<Option<Answering>>,
+}
+
+/// The time in which the database has answered without a failure. After an outage every lease
+/// looks silent; their holders must have had the time to renew. The same holds after this process
+/// was stopped or its machine asleep.
+#[derive(Clone, Copy)]
+struct Answering {
+    since: Instant,
+    last: Instant,
 }
 
 impl EndLeases {
@@ -27,14 +34,18 @@ impl EndLeases {
             meta,
             pace: paces.end_leases,
             silent: paces.lease_silent,
-            answering_since: Mutex::default(),
+            answering: Mutex::default(),
         }
     }
 
-    fn note(&self, is_answering: bool) -> Option<Instant> {
-        let mut since = self.answering_since.lock().unwrap_or_else(PoisonError::into_inner);
-        *since = if is_answering { since.or(Some(Instant::now())) } else { None };
-        *since
+    /// Notes an answer or a failure; says for how long there have been answers.
+    fn note(&self, is_answer: bool) -> Duration {
+        let mut answering = self.answering.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        let known = answering.filter(|known| now.duration_since(known.last) < self.silent);
+        let since = known.map_or(now, |known| known.since);
+        *answering = is_answer.then_some(Answering { since, last: now });
+        if is_answer { now.duration_since(since) } else { Duration::ZERO }
     }
 }
 
@@ -50,9 +61,9 @@ impl Job for EndLeases {
 
     async fn step(&self) -> anyhow::Result<Progress> {
         let result = self.meta.cluster_id().await;
-        let since = self.note(result.is_ok());
+        let answered_for = self.note(result.is_ok());
         result?;
-        if since.is_none_or(|since| since.elapsed() < self.silent) {
+        if answered_for < self.silent {
             return Ok(Progress::Idle(0));
         }
         let result = self.meta.end_expired_leases(self.silent, PER_STEP).await;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Uploads given up by one transaction; each may have 10 000 parts.
-const PER_STEP: usize = 20;
+const PER_STEP: usize = 5;
 
 /// The job `expire_uploads`.
 pub struct ExpireUploads {

@@ -189,15 +189,25 @@ async fn more_bodies_than_one_step_takes_go_in_several() {
     assert_eq!(world.six.chunk_count(), 6);
 }
 
-/// After an outage of the database every lease looks silent.
+/// After an outage of the database every lease looks silent, and after a stop of this process
+/// its own does, too.
 #[tokio::test]
 async fn leases_are_ended_only_after_the_database_answered_for_long_enough() {
     let world = World::new().await;
-    let paces = Paces { lease_silent: Duration::from_millis(100), ..world.paces };
-    let job = EndLeases::new(world.meta.clone(), &paces);
-    tokio::time::sleep(Duration::from_millis(150)).await;
+    let silent = Duration::from_millis(400);
+    let job = EndLeases::new(world.meta.clone(), &Paces { lease_silent: silent, ..world.paces });
+    tokio::time::sleep(silent).await;
     assert_eq!(job.step().await.unwrap(), Progress::Idle(0), "just began to look");
-    tokio::time::sleep(Duration::from_millis(150)).await;
-    assert_eq!(job.step().await.unwrap(), Progress::Idle(1));
+    tokio::time::sleep(silent).await;
+    assert_eq!(job.step().await.unwrap(), Progress::Idle(0), "did not look meanwhile");
+    let mut ended = Progress::Idle(0);
+    for _ in 0..100 {
+        tokio::time::sleep(silent / 4).await;
+        ended = job.step().await.unwrap();
+        if ended != Progress::Idle(0) {
+            break;
+        }
+    }
+    assert_eq!(ended, Progress::Idle(1));
     assert!(world.meta.renew_lease(world.lease, None).await.is_err());
 }

@@ -26,6 +26,10 @@ use types::{
 /// The most extents that one look-up returns; a longer body is read page by page.
 pub const EXTENTS_PER_PAGE: usize = 64;
 
+/// A page of freed bodies ends with the one that brings it to this many extents, so that a few
+/// bodies of ten thousand parts are deleted and forgotten in the time of a statement.
+pub const FREED_EXTENTS: usize = 20_000;
+
 /// Why a call on the rows failed, by what the caller does about it.
 #[derive(Debug, thiserror::Error)]
 pub enum MetaError {
@@ -187,7 +191,8 @@ pub trait Meta: Send + Sync + 'static {
     /// Extents with chunks missing, at risk first.
     async fn degraded_extents(&self, limit: usize) -> Result<Vec<Extent>>;
     /// Freed bodies that no running read can still need: freed for longer than `at_least`, and
-    /// before the oldest running read of every live lease.
+    /// by half of that before the oldest running read of every live lease; a read is known a
+    /// moment after it looked its body up. Fewer than `limit` where they have [`FREED_EXTENTS`].
     async fn freed_bodies(&self, at_least: Duration, limit: usize) -> Result<Vec<FreedBody>>;
     /// Forgets freed bodies, after their chunks are deleted or left to the sweep.
     async fn forget_bodies(&self, bodies: &[BodyId]) -> Result<()>;

@@ -12,6 +12,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+use uuid::Uuid;
 
 /// The fewest drives with which a server starts: with fewer nothing under the default scheme can
 /// be read or written, and the cause is more likely a wrong path than three lost drives.
@@ -30,7 +31,11 @@ pub(super) struct Opened {
 /// first): one that is missing, exchanged or broken is a lost one, as long as enough are left. An
 /// empty directory becomes a drive only where more are named than are known: otherwise it is
 /// rather a drive that is not mounted, and chunks must not go to what is below.
-pub(super) async fn open(paths: &[PathBuf], known: usize) -> anyhow::Result<Vec<Opened>> {
+pub(super) async fn open(
+    paths: &[PathBuf],
+    known: usize,
+    cluster: Uuid,
+) -> anyhow::Result<Vec<Opened>> {
     let is_new = known == 0;
     let strange = paths.iter().filter(|path| !Store::is_drive(path)).count();
     let may_make = known + strange <= paths.len();
@@ -45,7 +50,8 @@ pub(super) async fn open(paths: &[PathBuf], known: usize) -> anyhow::Result<Vec<
             if !may_make && !Store::is_drive(&directory) {
                 return Err(OpenError::NoIdentity { path: directory });
             }
-            Store::open(&directory, options)
+            let store = Store::open(&directory, options)?;
+            store.join(cluster).map(|()| store)
         });
         match store.await? {
             Ok(store) => {
@@ -60,7 +66,11 @@ pub(super) async fn open(paths: &[PathBuf], known: usize) -> anyhow::Result<Vec<
                 }
                 opened.push(Opened { store: Arc::new(store), path: path.clone() });
             }
-            Err(error @ (OpenError::Io { .. } | OpenError::NoIdentity { .. })) if !is_new => {
+            Err(
+                error @ (OpenError::Io { .. }
+                | OpenError::NoIdentity { .. }
+                | OpenError::OtherCluster { .. }),
+            ) if !is_new => {
                 tracing::error!(drive = %path.display(), "a drive is lost: {error}");
             }
             Err(error) => return Err(error.into()),

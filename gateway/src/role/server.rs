@@ -45,8 +45,9 @@ async fn serve(
     let keys = Arc::new(Keys::new(Arc::clone(&meta), MasterKey::load_or_create(&key_file)?));
     let root = root::ensure(config.root.clone(), &keys, home).await?;
 
+    let cluster = meta.cluster_id().await?;
     let known = if home.is_new { 0 } else { drives::known(&meta).await? };
-    let opened = drives::open(&home.drives, known).await?;
+    let opened = drives::open(&home.drives, known, cluster).await?;
     let zone = config.storage.zone.as_deref();
     let nodes = drives::register(opened, &meta, zone, &config.times, &shutdown).await?;
     let directory = directory(config, &meta, nodes).await?;

@@ -37,12 +37,20 @@ impl Encoding {
     }
 }
 
+/// A key as a document repeats it that has no encoding of its own. Characters that XML 1.0 can't
+/// carry stand as U+FFFD: the operation is done, and its answer must be one that parsers take.
+pub(crate) fn echo(text: &str) -> String {
+    text.chars().map(|char| if is_xml(char) { char } else { char::REPLACEMENT_CHARACTER }).collect()
+}
+
 /// Whether XML 1.0 can carry a text unchanged. A carriage return can stand in it, but every
 /// parser reads it as a line feed.
 fn is_xml_text(text: &str) -> bool {
-    text.chars().all(|char| {
-        matches!(char, '\t' | '\n' | ' '..='\u{fffd}' | '\u{10000}'..) && char != '\u{7f}'
-    })
+    text.chars().all(|char| is_xml(char) && !matches!(char, '\r' | '\u{7f}'))
+}
+
+fn is_xml(char: char) -> bool {
+    matches!(char, '\t' | '\n' | '\r' | ' '..='\u{fffd}' | '\u{10000}'..)
 }
 
 #[cfg(test)]
@@ -64,6 +72,12 @@ mod tests {
             assert_eq!(page(&["a", bad]), Encoding::Url, "{bad:?}");
         }
         assert_eq!(Encoding::of_page(true, std::iter::empty()), Encoding::Url);
+    }
+
+    #[test]
+    fn an_echo_is_the_key_where_xml_can_carry_it() {
+        assert_eq!(echo("a/é 😀\t\u{7f}"), "a/é 😀\t\u{7f}");
+        assert_eq!(echo("a\u{1}b\u{ffff}"), "a\u{fffd}b\u{fffd}");
     }
 
     proptest! {

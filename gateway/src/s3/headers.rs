@@ -47,14 +47,17 @@ fn user_metadata_bytes(user: &BTreeMap<String, String>) -> usize {
     user.iter().map(|(name, value)| name.len() + value.len()).sum()
 }
 
-/// `Content-Encoding` without `aws-chunked`, which described the transfer and not the object.
+/// `Content-Encoding` without `aws-chunked`, which described the transfer and not the object. The
+/// rest stays as the client wrote it.
 fn stored_encoding(encoding: &str) -> Option<String> {
     let rest: Vec<&str> = encoding
         .split(',')
-        .map(str::trim)
-        .filter(|token| !token.is_empty() && !token.eq_ignore_ascii_case("aws-chunked"))
+        .filter(|token| {
+            let token = token.trim();
+            !token.is_empty() && !token.eq_ignore_ascii_case("aws-chunked")
+        })
         .collect();
-    (!rest.is_empty()).then(|| rest.join(","))
+    (!rest.is_empty()).then(|| rest.join(",").trim().to_owned())
 }
 
 /// Refuses what a header asks for and this store does not do (yet). Nothing of it is ignored.
@@ -111,7 +114,9 @@ mod tests {
             ("AWS-Chunked", None),
             ("gzip", Some("gzip")),
             ("gzip,aws-chunked", Some("gzip")),
-            ("aws-chunked, gzip , br", Some("gzip,br")),
+            ("aws-chunked, gzip", Some("gzip")),
+            ("deflate, gzip,aws-chunked", Some("deflate, gzip")),
+            ("aws-chunked,aws-chunked", None),
             ("", None),
         ] {
             assert_eq!(stored_encoding(given).as_deref(), stored, "{given}");

@@ -3,6 +3,7 @@
 //! ```text
 //! DIR/sixfold-drive   "sixfold drive", the directory's version, the drive's id
 //! DIR/lock            held by the one process that uses the drive; has its number
+//! DIR/cluster         the id of the cluster whose chunks are here
 //! DIR/copies          no copy number above the one in here was ever given
 //! DIR/chunks/00 … ff  large chunks, a file each, see `names`
 //! DIR/segments/       small chunks
@@ -21,6 +22,7 @@ use uuid::Uuid;
 
 const ID_FILE: &str = "sixfold-drive";
 const ID_TITLE: &str = "sixfold drive";
+const CLUSTER_FILE: &str = "cluster";
 const LOCK_FILE: &str = "lock";
 
 /// How many folders the large chunks are spread over, by the last byte of their extent's id.
@@ -74,6 +76,24 @@ impl Drive {
         self.device
     }
 
+    /// Notes whose chunks are here, or refuses another cluster: its rows know none of them, and
+    /// its sweep would delete them all.
+    pub(super) fn join(&self, cluster: Uuid, io: &Io) -> Result<(), OpenError> {
+        let fail = |source| OpenError::io(&self.root, source);
+        let found = match fs::read_to_string(self.root.join(CLUSTER_FILE)) {
+            Ok(text) => text.trim().to_owned(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let text = format!("{cluster}\n");
+                return replace_file(&self.root, CLUSTER_FILE, text.as_bytes(), io).map_err(fail);
+            }
+            Err(error) => return Err(fail(error)),
+        };
+        if found == cluster.to_string() {
+            return Ok(());
+        }
+        Err(OpenError::OtherCluster { path: self.root.clone(), found, asked: cluster })
+    }
+
     /// The folder of large chunks number `folder`.
     pub(super) fn chunk_folder(&self, folder: u8) -> PathBuf {
         self.root.join("chunks").join(format!("{folder:02x}"))
@@ -95,26 +115,21 @@ impl Drive {
         Ok((stat.f_blocks * stat.f_frsize, stat.f_bavail * stat.f_frsize))
     }
 
-    /// Makes what folders are missing and empties `unfinished`.
+    /// Makes what folders are missing and empties `unfinished`. Whoever opens the drive syncs
+    /// its file system next.
     fn make_folders(&self, io: &Io) -> io::Result<()> {
         let chunks = self.root.join("chunks");
         for folder in [&chunks, &self.segments(), &self.root.join("unfinished")] {
             fs::create_dir_all(folder)?;
         }
-        let mut created = false;
         for folder in 0..=u8::MAX {
             match fs::create_dir(self.chunk_folder(folder)) {
-                Ok(()) => created = true,
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(error),
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+                _ => {}
             }
         }
         for file in fs::read_dir(self.root.join("unfinished"))? {
             io.remove(&file?.path())?;
-        }
-        if created {
-            io.sync_directory(&chunks)?;
-            io.sync_directory(&self.root)?;
         }
         Ok(())
     }

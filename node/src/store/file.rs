@@ -103,6 +103,8 @@ impl FileWriter {
         inner.synced(inner.io.rename(&self.unfinished.path, &path))?;
         self.unfinished.named = true;
         inner.synced(inner.directories.sync(folder, &inner.io))?;
+        // Another call's sync may have failed meanwhile.
+        inner.refuse_when_fenced()?;
         let replaced = super::lock(&inner.index).insert(&Located { entry, place: Place::File });
         if let Some(replaced) = replaced {
             inner.discard(&replaced);

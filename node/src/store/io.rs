@@ -89,6 +89,12 @@ impl Io {
         File::open(directory)?.sync_all()
     }
 
+    /// Makes everything durable that the file system of `directory` holds.
+    pub(super) fn sync_file_system(&self, directory: &Path) -> io::Result<()> {
+        self.before(Step::SyncDirectory)?;
+        Ok(rustix::fs::syncfs(File::open(directory)?)?)
+    }
+
     /// Gives a file its name, in the place of whatever had it.
     pub(super) fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.before(Step::Rename)?;

@@ -88,6 +88,9 @@ impl Store {
         let fail = |source| OpenError::io(directory, source);
         let io = io::Io::new(options.hook.clone());
         let drive = Drive::open(directory, &io)?;
+        // What a killed process left may be in memory only. From here on it counts as stored, and
+        // older copies give way to it.
+        io.sync_file_system(directory).map_err(fail)?;
         let found = recover::recover(&drive, &io).map_err(fail)?;
         let copies = CopyNumbers::open(directory, &io, found.highest_copy).map_err(fail)?;
         let node = AtomicU16::new(options.node.0);
@@ -112,6 +115,12 @@ impl Store {
     /// The id that the drive carries, whatever its path.
     pub fn drive_id(&self) -> Uuid {
         self.inner.drive.id()
+    }
+
+    /// Takes the drive for a cluster: the first one is remembered, and any other is refused.
+    /// Blocks; to be called before the first chunk is put or deleted.
+    pub fn join(&self, cluster: Uuid) -> Result<(), OpenError> {
+        self.inner.drive.join(cluster, &self.inner.io)
     }
 
     /// The device that the directory is on: stores of one device share its fate.

@@ -4,6 +4,7 @@ use super::io::Hook;
 use sixfold_proto::name::NodeNumber;
 use std::io;
 use std::path::{Path, PathBuf};
+use uuid::Uuid;
 
 /// Two segments of 64 MiB, so that compaction and tombstones, which give room back, always
 /// have some.
@@ -57,6 +58,21 @@ pub enum OpenError {
     NoIdentity {
         /// The directory.
         path: PathBuf,
+    },
+    /// It holds the chunks of another cluster.
+    #[error(
+        "{} holds the chunks of the cluster {found}, and the database is that of the cluster \
+         {asked}: name the database that the drive was filled under (--meta-dir, DATABASE_URL), \
+         or empty the directory to give the drive away",
+        path.display()
+    )]
+    OtherCluster {
+        /// The directory.
+        path: PathBuf,
+        /// What it says.
+        found: String,
+        /// The cluster of the database.
+        asked: Uuid,
     },
     /// Written by another release.
     #[error(

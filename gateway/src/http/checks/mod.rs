@@ -6,6 +6,7 @@
 //! s3s hands to another operation.
 
 mod authorization;
+mod copy_source;
 mod length;
 mod method;
 mod payload;
@@ -110,6 +111,7 @@ pub fn check(head: &Head<'_>) -> Result<(), Refusal> {
     authorization::check(head)?;
     presigned::check(head)?;
     subresource::check(head)?;
+    copy_source::check(head)?;
     payload::check(head)?;
     length::check(head)
 }

@@ -9,6 +9,7 @@
 use super::Head;
 use crate::http::Refusal;
 use crate::http::target::Place;
+use http::Method;
 
 const NONE: &[&str] = &[];
 const GET: &[&str] = &["GET"];
@@ -78,8 +79,19 @@ pub(super) fn check(head: &Head<'_>) -> Result<(), Refusal> {
             Some(_) | None => return Err(not_offered(method, key)),
         }
     }
+    check_list_type(head)?;
     check_upload_keys(head)?;
     check_post(head)
+}
+
+/// There are two forms of the list; s3s gives the first one for what is not the second.
+fn check_list_type(head: &Head<'_>) -> Result<(), Refusal> {
+    let is_list = *head.method == Method::GET && head.place() == Place::Bucket;
+    if is_list && head.values("list-type").any(|form| form != "2") {
+        return Err(Refusal::invalid_argument("Invalid List Type specified in Request")
+            .with_detail("ArgumentName", "list-type"));
+    }
+    Ok(())
 }
 
 fn is_offered(row: &Row, head: &Head<'_>) -> bool {

@@ -247,3 +247,29 @@ fn the_table_decides_for_every_row() {
         }
     }
 }
+
+#[test]
+fn copy_sources() {
+    for (source, expected) in [
+        ("bucket/key", "ok"),
+        ("/bucket/a%20b%C3%A9", "ok"),
+        ("", "InvalidArgument"),
+        ("//", "InvalidArgument"),
+        ("/bucket/a%", "InvalidArgument"),
+        ("/bucket/a%2", "InvalidArgument"),
+        ("/bucket/%zz", "InvalidArgument"),
+        ("/bucket/%%41", "InvalidArgument"),
+    ] {
+        let header = [("x-amz-copy-source", source)];
+        assert_eq!(signed("PUT", "/bucket/key", &header), expected, "{source}");
+    }
+}
+
+#[test]
+fn list_types() {
+    assert_eq!(signed("GET", "/bucket?list-type=2", &[]), "ok");
+    for uri in ["/bucket?list-type=1", "/bucket?list-type=", "/bucket?list-type"] {
+        assert_eq!(signed("GET", uri, &[]), "InvalidArgument", "{uri}");
+    }
+    assert_eq!(signed("GET", "/bucket/key?list-type=1", &[]), "ok");
+}

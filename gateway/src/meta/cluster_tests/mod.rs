@@ -54,6 +54,7 @@ on_both!(
     silent_leases_are_ended,
     missing_chunks_are_queued_by_risk,
     freed_bodies_wait_for_reads,
+    freed_bodies_wait_for_reads_that_were_published_late,
     only_unwanted_copies_of_ended_writers_are_condemned,
 );
 
@@ -203,6 +204,20 @@ async fn freed_bodies_wait_for_reads(meta: &dyn Meta) {
     let live = meta.find("bucket", "key", None).await.unwrap();
     meta.forget_bodies(&[live.version.unwrap().body.unwrap()]).await.unwrap();
     assert_eq!(meta.find("bucket", "key", None).await.unwrap().extents.len(), 1, "in use");
+}
+
+/// A read looks its body up, then the body is freed, and only then the read is noted as running.
+async fn freed_bodies_wait_for_reads_that_were_published_late(meta: &dyn Meta) {
+    let (bucket, lease) = (bucket(meta).await, meta.begin_lease("test").await.unwrap());
+    let at_least = Duration::from_secs(1);
+    put(meta, lease, &bucket, "key").await;
+    put(meta, lease, &bucket, "key").await;
+    let noted = std::time::Instant::now();
+    tokio::time::sleep(at_least + Duration::from_millis(100)).await;
+    meta.renew_lease(lease, Some(noted.elapsed())).await.unwrap();
+    assert!(meta.freed_bodies(at_least, 10).await.unwrap().is_empty(), "that read runs");
+    meta.renew_lease(lease, None).await.unwrap();
+    assert_eq!(meta.freed_bodies(at_least, 10).await.unwrap().len(), 1);
 }
 
 async fn only_unwanted_copies_of_ended_writers_are_condemned(meta: &dyn Meta) {

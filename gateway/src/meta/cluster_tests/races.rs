@@ -114,6 +114,36 @@ async fn a_freed_body_cannot_be_shared() {
     assert_eq!(pg.commit(copy).await.unwrap(), CommitOutcome::SourceGone);
 }
 
+/// Bodies of many extents are collected a few at a time, or no statement would end in time.
+#[tokio::test]
+async fn a_page_of_freed_bodies_has_a_bounded_number_of_extents() {
+    let (pg, url) = pg().await;
+    let mut connection = connect(&url).await;
+    sqlx::raw_sql(
+        "insert into placement (nodes) values ('{1,2,3,4,5,6}');
+        insert into body (id, refs, freed_at)
+            select ('00000000-0000-0000-0000-00000000000' || n)::uuid, 0,
+                clock_timestamp() - interval '1 hour' from generate_series(1, 3) n;
+        insert into extent (id, body_id, start, size, scheme, placement_id)
+            select gen_random_uuid(), b.id, n, 1, 1, p.id
+            from body b, placement p, generate_series(0, 11999) n",
+    )
+    .execute(&mut connection)
+    .await
+    .unwrap();
+    let mut counts = Vec::new();
+    loop {
+        let freed = pg.freed_bodies(NOW, 10).await.unwrap();
+        if freed.is_empty() {
+            break;
+        }
+        counts.push(freed.iter().map(|body| body.extents.len()).sum::<usize>());
+        let ids: Vec<_> = freed.iter().map(|body| body.id).collect();
+        pg.forget_bodies(&ids).await.unwrap();
+    }
+    assert_eq!(counts, [24_000, 12_000]);
+}
+
 #[tokio::test]
 async fn registrations_are_told_and_heartbeats_are_not() {
     let (pg, url) = pg().await;

@@ -2,7 +2,7 @@
 
 use super::state::State;
 use crate::meta::types::{BodyId, ChunkSet, Extent};
-use crate::meta::{FreedBody, Result};
+use crate::meta::{FREED_EXTENTS, FreedBody, Result};
 use sixfold_proto::name::{ChunkName, CopyNumber, ExtentId, LeaseId, NodeNumber};
 use std::time::Duration;
 
@@ -42,6 +42,7 @@ pub(super) fn freed_bodies(
     let published = state.leases.values().map(|lease| {
         lease.oldest_read.map_or(lease.renewed, |oldest_read| oldest_read.min(lease.renewed))
     });
+    let published = published.map(|oldest| oldest - at_least / 2);
     let before = published.fold(by_age, std::cmp::Ord::min);
     let mut freed: Vec<_> = state
         .bodies
@@ -53,6 +54,11 @@ pub(super) fn freed_bodies(
     Ok(freed
         .into_iter()
         .take(limit)
+        .scan(0, |extents, freed| {
+            let is_wanted = *extents < FREED_EXTENTS;
+            *extents += freed.2.extents.len();
+            is_wanted.then_some(freed)
+        })
         .map(|(_, id, body)| FreedBody { id, extents: body.extents.clone() })
         .collect())
 }

@@ -6,8 +6,10 @@ use super::error::from_sqlx;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection, PgPool};
 use std::future::Future;
+use std::pin::pin;
 use std::str::FromStr;
-use std::time::Duration;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 /// The longest that a call may take, resolving an ambiguous commit included: 503 within 5 s.
 pub const CALL_LIMIT: Duration = Duration::from_secs(5);
@@ -29,6 +31,9 @@ const TRUSTED_IDLE: Duration = Duration::from_secs(1);
 
 /// The longest that such a try may take.
 const PING_LIMIT: Duration = Duration::from_millis(500);
+
+/// For this long after a call was given up, connections that come back are tried with a limit.
+const SUSPICION: Duration = Duration::from_secs(10);
 
 /// Statements kept prepared in each connection: more than there are in this program.
 const STATEMENT_CACHE: usize = 256;
@@ -56,14 +61,55 @@ pub(super) fn open(url: &str, max_connections: u32) -> Result<PgPool> {
                 Ok(matches!(ping, Ok(Ok(()))))
             })
         })
+        .after_release(|connection, _| {
+            Box::pin(async move {
+                if !Unanswered::was_there_lately() {
+                    return Ok(true);
+                }
+                // The pool's own try has no limit: a connection whose other end is gone without
+                // a word would keep its place in the pool for as long as TCP believes in it.
+                match tokio::time::timeout(ANSWER_LIMIT, connection.ping()).await {
+                    Ok(answer) => answer.map(|()| true),
+                    Err(_) => Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())),
+                }
+            })
+        })
         .connect_lazy_with(options))
 }
 
 /// Bounds a call that changes nothing, or whose loss is no secret to the caller.
 pub(super) async fn within<T>(call: impl Future<Output = Result<T>>) -> Result<T> {
-    match tokio::time::timeout(CALL_LIMIT, call).await {
-        Ok(result) => result,
+    let mut call = pin!(call);
+    // Behind the call, so that it is dropped before it: the pool is warned when the call gives its
+    // connection back.
+    let mut unanswered = Unanswered(true);
+    match tokio::time::timeout(CALL_LIMIT, call.as_mut()).await {
+        Ok(result) => {
+            unanswered.0 = false;
+            result
+        }
         Err(_) => Err(MetaError::Unavailable(format!("no answer within {CALL_LIMIT:?}"))),
+    }
+}
+
+/// A call under way. Dropped without an answer, it was given up by its limit or its caller.
+struct Unanswered(bool);
+
+/// When a call was last given up.
+static GIVEN_UP: Mutex<Option<Instant>> = Mutex::new(None);
+
+impl Unanswered {
+    fn was_there_lately() -> bool {
+        let given_up = GIVEN_UP.lock().unwrap_or_else(PoisonError::into_inner);
+        given_up.is_some_and(|at| at.elapsed() < SUSPICION)
+    }
+}
+
+impl Drop for Unanswered {
+    fn drop(&mut self) {
+        if self.0 {
+            *GIVEN_UP.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        }
     }
 }
 

@@ -125,6 +125,23 @@ async fn a_commit_that_never_arrived_is_refused_for_good() {
     done(pg.commit(fixture.commit("key", "again")).await.unwrap());
 }
 
+/// Connections whose other end went away without a word must not keep their places in the pool.
+#[tokio::test]
+async fn a_pool_full_of_silent_connections_recovers() {
+    let (_database, proxy, pg) = proxied(2).await;
+    let fixture = Fixture::new(&pg).await;
+    fixture.put("warm", "e").await;
+    // Two connections, both idle when the other end goes away.
+    drop(tokio::join!(pg.pool().acquire(), pg.pool().acquire()));
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    proxy.set_for_existing(LOSE_ALL);
+    tokio::join!(pg.find("bucket", "warm", None), pg.find("bucket", "warm", None)).0.unwrap_err();
+    let back = Instant::now();
+    while pg.find("bucket", "warm", None).await.is_err() {
+        assert!(back.elapsed() < Duration::from_secs(10), "the pool did not recover");
+    }
+}
+
 #[tokio::test]
 async fn every_call_fails_in_time_and_the_pool_recovers() {
     let (_database, proxy, pg) = proxied(4).await;

@@ -9,11 +9,11 @@ use super::super::types::{
     UploadId,
 };
 use super::super::{Meta, MetaError};
+use super::CALL_LIMIT;
 use super::columns::{key_lock, lease_number};
 use super::object::commit;
 use super::resolve::has_committed;
 use super::upload::{complete, part as upload_part};
-use super::{CALL_LIMIT, Pg};
 use sixfold_proto::name::LeaseId;
 use sqlx::{Executor, PgConnection, Postgres, Transaction};
 use std::future::Future;

@@ -6,7 +6,7 @@ use crate::s3::checksum::{self, Fields, set_checksum};
 use crate::s3::context::Context;
 use crate::s3::error::Error;
 use crate::s3::object::probes::owner;
-use crate::s3::{ids, time};
+use crate::s3::{encode, ids, time};
 use s3s::dto::{
     ChecksumAlgorithm, ChecksumType, ETag, Initiator, ListPartsInput, ListPartsOutput, Part,
     StorageClass,
@@ -58,7 +58,7 @@ pub(crate) async fn parts(
             id: Some(ids::owner_text(upload.initiator)),
         }),
         is_truncated: Some(found.is_truncated),
-        key: Some(input.key),
+        key: Some(encode::echo(&input.key)),
         max_parts: Some(limit),
         next_part_number_marker: found.entries.last().map(|part| i32::from(part.number)),
         owner: Some(owner),

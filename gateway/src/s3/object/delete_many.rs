@@ -4,6 +4,7 @@ use super::delete::delete_one;
 use crate::app::App;
 use crate::meta::types::Bucket;
 use crate::s3::context::Context;
+use crate::s3::encode;
 use crate::s3::error::Error;
 use futures::{StreamExt as _, stream};
 use s3s::S3Error;
@@ -66,14 +67,14 @@ async fn one(
         Ok(deleted) => Ok(DeletedObject {
             delete_marker: deleted.marker.is_some().then_some(true),
             delete_marker_version_id: deleted.marker,
-            key: Some(object.key),
+            key: Some(encode::echo(&object.key)),
             version_id: deleted.version,
         }),
         Err(error) => {
             let error = S3Error::from(error);
             Err(dto::Error {
                 code: Some(error.code().as_str().to_owned()),
-                key: Some(object.key),
+                key: Some(encode::echo(&object.key)),
                 message: error.message().map(str::to_owned),
                 version_id: object.version_id,
             })

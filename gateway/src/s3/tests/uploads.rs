@@ -62,7 +62,7 @@ async fn parts_in_any_order_make_one_object() {
 
     // The same list again gets the same answer; another list finds no upload.
     let again = complete(&store, &id, &[], body).await.expect(200);
-    assert_eq!(again.element("ETag"), Some(etag.as_str()));
+    assert_eq!(again.text(), done.text());
     let other = complete(&store, &id, &[], list(&[(1, &e1)])).await;
     other.expect_error(404, "NoSuchUpload");
 }

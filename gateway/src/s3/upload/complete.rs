@@ -16,7 +16,7 @@ use crate::s3::error::Error;
 use crate::s3::object::commit;
 use crate::s3::object::find::shown_version;
 use crate::s3::object::part_range::check_part_number;
-use crate::s3::{etag, ids};
+use crate::s3::{encode, etag, ids};
 use s3s::dto::{
     self, CompleteMultipartUploadInput, CompleteMultipartUploadOutput, CompletedPart, ETag,
 };
@@ -118,8 +118,7 @@ async fn run(app: &App, wanted: Wanted) -> Result<CompleteMultipartUploadOutput,
             .completed(wanted.bucket.id, &wanted.key, wanted.upload, &names)
             .await?
             .ok_or(Error::NoSuchUpload)?;
-        let bucket = Arc::clone(&wanted.bucket);
-        return answer(&wanted, &bucket, earlier, &Fields::default(), None);
+        return answer_again(app, &wanted, earlier).await;
     };
     let stored = all_parts(app, wanted.upload).await?;
     let assembled = part_list::assemble(&upload, &wanted.listed, &stored)?;
@@ -136,6 +135,25 @@ async fn run(app: &App, wanted: Wanted) -> Result<CompleteMultipartUploadOutput,
         outcome => (completion.bucket, outcome?),
     };
     answer(&wanted, &bucket, outcome, &shown, kind)
+}
+
+/// The answer of an earlier completion. The checksum is in the object's row, unless the object has
+/// been overwritten or deleted since.
+async fn answer_again(
+    app: &App,
+    wanted: &Wanted,
+    earlier: CompleteOutcome,
+) -> Result<CompleteMultipartUploadOutput, Error> {
+    let mut content = None;
+    if let CompleteOutcome::Done { etag, version, modified } = &earlier {
+        let found = app.meta.find(&wanted.bucket.name, &wanted.key, Some(*version)).await?;
+        let same = found.version.filter(|version| version.modified == *modified);
+        content = same.and_then(|version| version.content).filter(|had| had.etag == *etag);
+    }
+    let checksum = content.as_ref().and_then(|content| content.checksum.as_ref());
+    let shown = Fields::of(checksum, wanted.listed.len());
+    let kind = checksum.map(|checksum| checksum::type_name(checksum.kind));
+    answer(wanted, &wanted.bucket, earlier, &shown, kind)
 }
 
 async fn all_parts(app: &App, upload: UploadId) -> Result<Vec<Part>, Error> {
@@ -204,12 +222,13 @@ fn answer(
         CompleteOutcome::NoSuchKey => return Err(Error::NoSuchKey),
         CompleteOutcome::Conflict => return Err(Error::ConditionalConflict),
     };
+    let key = encode::echo(&wanted.key);
     let mut output = CompleteMultipartUploadOutput {
         bucket: Some(wanted.bucket.name.clone()),
         checksum_type: kind.map(dto::ChecksumType::from_static),
         e_tag: Some(ETag::Strong(etag)),
-        key: Some(wanted.key.clone()),
-        location: Some(format!("/{}/{}", wanted.bucket.name, wanted.key)),
+        location: Some(format!("/{}/{key}", wanted.bucket.name)),
+        key: Some(key),
         version_id: shown_version(bucket, version),
         ..Default::default()
     };

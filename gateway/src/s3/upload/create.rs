@@ -7,7 +7,7 @@ use crate::s3::checksum;
 use crate::s3::context::Context;
 use crate::s3::error::Error;
 use crate::s3::headers::{self, take_headers};
-use crate::s3::{ids, storage_class};
+use crate::s3::{encode, ids, storage_class};
 use s3s::dto::{self, CreateMultipartUploadInput, CreateMultipartUploadOutput};
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -53,7 +53,7 @@ pub(crate) async fn create(
     };
     Ok(CreateMultipartUploadOutput {
         bucket: Some(input.bucket),
-        key: Some(upload.key),
+        key: Some(encode::echo(&upload.key)),
         upload_id: Some(ids::upload_text(upload.id)),
         checksum_algorithm: checksum
             .map(|(algorithm, _)| dto::ChecksumAlgorithm::from_static(checksum::name(algorithm))),

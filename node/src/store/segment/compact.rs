@@ -134,8 +134,12 @@ fn copy(
         }
     }
     ask(operations, Request::Move { chunks, tombstones })?;
-    // All its tombstones stand elsewhere now.
-    inner.segments.change(number, |segment| segment.tombstones.clear());
+    // All its tombstones stand elsewhere now. What is still counted as needed has a damaged
+    // header, and copying the rest again and again would not find it.
+    inner.segments.change(number, |segment| {
+        segment.tombstones.clear();
+        segment.compacted = true;
+    });
     tracing::debug!(segment.number = number, "a segment was compacted");
     Ok(())
 }

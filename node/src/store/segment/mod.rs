@@ -50,6 +50,8 @@ pub(super) struct Segment {
     pub(super) live_bytes: u64,
     /// Nothing is appended any more.
     pub(super) sealed: bool,
+    /// It was compacted: what still counts as needed can't be found in it.
+    pub(super) compacted: bool,
     /// How many of its tombstones bury records of which segment.
     pub(super) tombstones: HashMap<u32, u32>,
 }
@@ -222,7 +224,8 @@ impl Segments {
     fn most_wasteful(&self) -> Option<u32> {
         let table = super::lock(&self.table);
         let wasteful = table.segments.iter().filter(|(_, segment)| {
-            segment.sealed && segment.needed_bytes() * 2 < segment.size_bytes
+            let is_candidate = segment.sealed && !segment.compacted;
+            is_candidate && segment.needed_bytes() * 2 < segment.size_bytes
         });
         let part = |segment: &Segment| segment.needed_bytes() * 1000 / segment.size_bytes.max(1);
         wasteful.min_by_key(|(_, segment)| part(segment)).map(|(number, _)| *number)

@@ -175,6 +175,27 @@ async fn a_failed_sync_fences_the_drive() {
     }
 }
 
+/// The data of its own file may be durable, but a fenced drive acknowledges nothing.
+#[tokio::test]
+async fn a_put_under_way_when_the_drive_is_fenced_is_not_acknowledged() {
+    let directory = tempfile::tempdir().unwrap();
+    let fenced: Arc<Mutex<Option<std::sync::Weak<Store>>>> = Arc::default();
+    let seen = Arc::clone(&fenced);
+    let hook = move |step| {
+        if let Some(store) = seen.lock().unwrap().as_ref().filter(|_| step == Step::Rename) {
+            store.upgrade().unwrap().fence();
+        }
+        Ok(())
+    };
+    let options = StoreOptions { hook: Some(Arc::new(hook)), ..StoreOptions::default() };
+    let store = Arc::new(Store::open(directory.path(), options).unwrap());
+    *fenced.lock().unwrap() = Some(Arc::downgrade(&store));
+    let new = name(1, 2, 0);
+    let refused = put(&*store, new, &cells(new, CELL, SIZE, 0)).await;
+    assert_eq!(refused, Err(NodeError::Fenced));
+    assert_eq!(store.stat(new).await, Err(NodeError::NotFound));
+}
+
 #[tokio::test]
 async fn a_full_drive_shows_no_short_chunk_and_deletes() {
     let directory = tempfile::tempdir().unwrap();

@@ -64,6 +64,20 @@ async fn a_drive_is_opened_once() {
     assert_eq!(open(directory.path()).drive_id(), id);
 }
 
+/// The rows of another cluster know none of a drive's chunks: its sweep would delete them all.
+#[test]
+fn a_drive_stays_with_its_cluster() {
+    let directory = tempfile::tempdir().unwrap();
+    let (ours, theirs) = (uuid::Uuid::new_v4(), uuid::Uuid::new_v4());
+    for _ in 0..2 {
+        let store = open(directory.path());
+        store.join(ours).unwrap();
+        store.join(ours).unwrap();
+        let text = store.join(theirs).unwrap_err().to_string();
+        assert!(text.contains(&ours.to_string()) && text.contains("--meta-dir"), "{text}");
+    }
+}
+
 #[test]
 fn a_drive_without_identity_or_of_another_version_is_refused() {
     let directory = tempfile::tempdir().unwrap();

@@ -1,0 +1,29 @@
+//! `x-amz-copy-source`: what s3s takes for another operation, or for another key than was meant.
+
+use super::Head;
+use crate::http::Refusal;
+
+pub(super) fn check(head: &Head<'_>) -> Result<(), Refusal> {
+    let Some(source) = head.headers.get("x-amz-copy-source") else { return Ok(()) };
+    let source = source.as_bytes();
+    if source.iter().all(|byte| *byte == b'/') {
+        return Err(invalid(
+            "Copy Source must mention the source bucket and key: sourcebucket/sourcekey",
+        ));
+    }
+    if has_broken_escape(source) {
+        return Err(invalid("Invalid copy source encoding."));
+    }
+    Ok(())
+}
+
+/// Whether a `%` is not followed by two hex digits.
+fn has_broken_escape(text: &[u8]) -> bool {
+    let mut parts = text.split(|byte| *byte == b'%');
+    parts.next();
+    parts.any(|part| part.len() < 2 || !part[..2].iter().all(u8::is_ascii_hexdigit))
+}
+
+fn invalid(message: &'static str) -> Refusal {
+    Refusal::invalid_argument(message).with_detail("ArgumentName", "x-amz-copy-source")
+}
