@@ -66,7 +66,7 @@ test-code: postgresql
 	@echo "make test: building the programs that the tests start"
 	@cargo build -p sixfold -p sixfold-node $(CARGO_FLAGS)
 	@echo "make test: tests"
-	@cargo test --workspace $(CARGO_FLAGS)
+	@SIXFOLD_MEMORY_MIB=$${SIXFOLD_MEMORY_MIB:-48} cargo test --workspace $(CARGO_FLAGS)
 
 demo: postgresql build ## real files in, two drives away, everything back
 	@SIXFOLD_BIN_DIR="$$CARGO_TARGET_DIR/release" scripts/demo.sh
