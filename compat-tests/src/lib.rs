@@ -3,6 +3,7 @@
 //!
 //! Everything here talks to Sixfold over the wire only; nothing links the server's code. Panics are
 //! how a test fails, so `expect` and `unwrap` are at home here.
+#![allow(clippy::return_self_not_must_use)] // `expect_status` is often the last word.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 // Tests wait for processes on threads of their own.
 #![allow(clippy::disallowed_methods)]

@@ -66,7 +66,7 @@ impl Body {
             connection.send(&piece).await?;
         }
         let sum = u32::try_from(digest.finalize()).context("a CRC of 32 bits")?;
-        let sum = base64(&sum.to_be_bytes());
+        let sum = base64(sum.to_be_bytes());
         connection.send(closing(&sum).as_bytes()).await?;
         let answer = connection.answer(false).await?;
         ensure!(answer.status == 200, "PUT {target}: {} {}", answer.status, answer.text());
@@ -124,9 +124,9 @@ fn piece(seed: u64, index: u64, size: usize) -> Vec<u8> {
 }
 
 /// Base64 of four bytes; that is all a CRC32 needs.
-fn base64(bytes: &[u8; 4]) -> String {
+fn base64(bytes: [u8; 4]) -> String {
     const SIGNS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let bits = u64::from(u32::from_be_bytes(*bytes)) << 4;
+    let bits = u64::from(u32::from_be_bytes(bytes)) << 4;
     let sign = |at: u32| char::from(SIGNS[(bits >> (30 - 6 * at) & 63) as usize]);
     (0..6).map(sign).chain(['=', '=']).collect()
 }
@@ -137,8 +137,8 @@ mod tests {
 
     #[test]
     fn encodes_a_crc32() {
-        assert_eq!(base64(&[0, 0, 0, 0]), "AAAAAA==");
-        assert_eq!(base64(&[0xcb, 0xf4, 0x39, 0x26]), "y/Q5Jg==");
+        assert_eq!(base64([0, 0, 0, 0]), "AAAAAA==");
+        assert_eq!(base64([0xcb, 0xf4, 0x39, 0x26]), "y/Q5Jg==");
     }
 
     #[test]

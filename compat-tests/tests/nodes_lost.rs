@@ -85,7 +85,7 @@ async fn three(form: Form) {
 /// Waits until every node is used again: an open circuit breaker looks again after 30 s, or at once when
 /// a node registers anew. The scheme without redundancy needs all six, so it tells.
 async fn wait_for_all_six(server: &Server) {
-    let until = Instant::now() + Duration::from_secs(60);
+    let until = Instant::now() + Duration::from_mins(1);
     let put = || {
         let put = Request::put("/kept/probe").header("x-amz-storage-class", "SIXFOLD_SCRATCH");
         put.body(vec![2; 100_000]).sign(&server.signer(), server.address())

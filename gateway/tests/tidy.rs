@@ -1,6 +1,7 @@
 //! The limits of style that a machine can keep: length of files, functions and lines, and words
 //! that are not ours. An exception is a line in a table below, with its reason; the tables may
 //! only shrink.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -2,6 +2,7 @@
 //!
 //! To write it anew: `SIXFOLD_REGENERATE=1 cargo test --ignore-rust-version -p sixfold-proto
 //! --test generated`. No protoc is needed, neither here nor to build.
+#![allow(clippy::unwrap_used)]
 
 use std::path::Path;
 

@@ -35,7 +35,7 @@ const CLUSTER_SECRET: &str = "0123456789abcdef0123456789abcdef0123456789abcdef01
 /// What the secrets of access keys are sealed with.
 const MASTER_KEY: &str = "fedcba9876543210fedcba9876543210fedcba9876543210fedcba9876543210";
 /// How long a start may take on a busy machine, `initdb` included.
-const START_PATIENCE: Duration = Duration::from_secs(120);
+const START_PATIENCE: Duration = Duration::from_mins(2);
 
 /// Which processes make up the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -70,8 +70,9 @@ impl Frames {
             if self.signed {
                 let frame = Bytes::copy_from_slice(frame);
                 let output = v4::sign_chunk(&frame, &signature, params).expect("a frame");
-                signature = output.signature().to_owned();
-                line.push_str(&format!(";chunk-signature={signature}"));
+                output.signature().clone_into(&mut signature);
+                line.push_str(";chunk-signature=");
+                line.push_str(&signature);
             }
             framed.extend_from_slice(line.as_bytes());
             framed.extend_from_slice(b"\r\n");

@@ -143,7 +143,7 @@ impl Request {
     /// The request without any signature.
     pub fn unsigned(&self, host: &str) -> Wire {
         let (headers, body) = self.prepared(host);
-        self.wire(self.target.clone(), headers, body)
+        self.wire(&self.target, headers, body)
     }
 
     /// Headers before the signature, and the unframed body.
@@ -163,7 +163,7 @@ impl Request {
         self.without.iter().any(|left_out| left_out == name)
     }
 
-    fn wire(&self, target: String, mut headers: Vec<(String, String)>, body: Vec<u8>) -> Wire {
+    fn wire(&self, target: &str, mut headers: Vec<(String, String)>, body: Vec<u8>) -> Wire {
         let has_length = headers.iter().any(|(name, _)| {
             name.eq_ignore_ascii_case("content-length")
                 || name.eq_ignore_ascii_case("transfer-encoding")

@@ -109,7 +109,7 @@ impl Request {
             }
             _ => body,
         };
-        self.wire(self.target.clone(), headers, body)
+        self.wire(&self.target, headers, body)
     }
 
     /// Signs in the query: a presigned URL. The body is not covered.
@@ -130,9 +130,10 @@ impl Request {
         let mut target = self.target.clone();
         for (name, value) in instructions.params() {
             target.push(if target.contains('?') { '&' } else { '?' });
-            target.push_str(&format!("{name}={}", utf8_percent_encode(value, QUERY_VALUE)));
+            target.extend([name, "="]);
+            target.extend(utf8_percent_encode(value, QUERY_VALUE));
         }
-        self.wire(target, headers, body)
+        self.wire(&target, headers, body)
     }
 
     fn signable<'a>(

@@ -52,7 +52,7 @@ fn presigns_amazons_example() {
     let wire = Request::get("/test.txt").presign(
         &example(),
         "examplebucket.s3.amazonaws.com",
-        Duration::from_secs(86_400),
+        Duration::from_hours(24),
     );
     assert!(wire.target().contains(
         "X-Amz-Signature=aeeed9bbccd4d02ee5c0109b86d86835f995330da4c265957d157751f604d404"

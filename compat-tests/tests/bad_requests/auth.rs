@@ -50,7 +50,7 @@ async fn scopes_and_dates(bench: &Bench) {
     let answer = wire.send(bench.address()).await;
     assert_eq!(answer.element("Region"), "us-east-1", "SDKs correct themselves by it");
 
-    let day = Duration::from_secs(24 * 3600);
+    let day = Duration::from_hours(24);
     let minutes = |count: u64| Duration::from_secs(count * 60);
     let skewed = [
         ("16 min ago", bench.signer.clone().at(|now| now - minutes(16))),
@@ -105,6 +105,6 @@ async fn tokens(bench: &Bench) {
     signer.session_token = Some("garbage".into());
     let wire = Request::get(KEY).sign(&signer, bench.address());
     bench.check("a token", &wire, 400, "InvalidToken").await;
-    let wire = Request::get(KEY).presign(&signer, bench.address(), Duration::from_secs(60));
+    let wire = Request::get(KEY).presign(&signer, bench.address(), Duration::from_mins(1));
     bench.check("a token in the query", &wire, 400, "InvalidToken").await;
 }

@@ -4,7 +4,7 @@ use super::{Bench, KEY};
 use compat_tests::raw::{Request, Wire};
 use std::time::Duration;
 
-const MINUTE: Duration = Duration::from_secs(60);
+const MINUTE: Duration = Duration::from_mins(1);
 
 pub(super) async fn check(bench: &Bench) {
     let get = || Request::get(KEY).presign(&bench.signer, bench.address(), MINUTE);
@@ -52,7 +52,7 @@ async fn mismatch(bench: &Bench, name: &str, wire: &Wire) {
     bench.check(name, wire, 403, "SignatureDoesNotMatch").await;
 }
 
-/// RustFS GHSA-g8w9: an unsigned header must not change what a presigned URL does.
+/// `RustFS` GHSA-g8w9: an unsigned header must not change what a presigned URL does.
 async fn extra_headers(bench: &Bench) {
     for (name, value) in [
         ("x-amz-acl", "public-read"),

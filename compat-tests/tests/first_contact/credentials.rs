@@ -91,7 +91,7 @@ fn end(terminal: &mut Process) {
     let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
     let child = children.split_whitespace().next().expect("a child of script");
     assert!(Command::new("kill").args(["-TERM", child]).status().unwrap().success());
-    let status = terminal.wait(Duration::from_secs(60));
+    let status = terminal.wait(Duration::from_mins(1));
     assert!(status.success(), "{status}: {}", terminal.log_tail());
 }
 

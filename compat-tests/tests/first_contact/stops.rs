@@ -39,7 +39,7 @@ async fn a_stop_waits_for_an_upload_and_a_download() {
     sending.answer(false).await.unwrap().expect_status(200);
     let read = reading.answer(false).await.unwrap().expect_status(200);
     assert!(read.body == body, "other bytes");
-    let status = process.wait(Duration::from_secs(60));
+    let status = process.wait(Duration::from_mins(1));
     assert!(status.success(), "{status}: {}", process.log_tail());
 
     let mut process = place.start(&mut command);
