@@ -1,8 +1,8 @@
 //! The checksums of a whole body, computed while its bytes pass by, in one pass.
 
+use super::md5::Md5;
 use crate::meta::types::ChecksumAlgorithm;
 use crc_fast::CrcAlgorithm;
-use md5::Md5;
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
@@ -67,9 +67,12 @@ impl Finished {
 
 /// The running state of all of them.
 pub(super) struct Hashers {
-    md5: Option<Md5>,
-    checksums: Vec<(ChecksumAlgorithm, Hasher)>,
+    pub(super) md5: Option<Md5>,
+    pub(super) checksums: Checksums,
 }
+
+/// The running state of the additional ones.
+pub(super) struct Checksums(Vec<(ChecksumAlgorithm, Hasher)>);
 
 enum Hasher {
     Crc { digest: Box<crc_fast::Digest>, output_bytes: usize },
@@ -84,29 +87,38 @@ impl Hashers {
         }
         let checksums =
             digests.checksums.iter().map(|&algorithm| (algorithm, Hasher::new(algorithm)));
-        Some(Self { md5: digests.md5.then(Md5::new), checksums: checksums.collect() })
+        let checksums = Checksums(checksums.collect());
+        Some(Self { md5: digests.md5.then(Md5::new), checksums })
     }
 
     pub(super) fn update(&mut self, bytes: &[u8]) {
+        if let Some(md5) = &mut self.md5 {
+            md5.update(bytes);
+        }
+        self.checksums.update(bytes);
+    }
+
+    pub(super) fn finish(self) -> Finished {
+        Finished { md5: self.md5.map(Md5::finish), checksums: self.checksums.finish() }
+    }
+}
+
+impl Checksums {
+    pub(super) fn update(&mut self, bytes: &[u8]) {
         for slice in bytes.chunks(SLICE_BYTES) {
-            if let Some(md5) = &mut self.md5 {
-                md5.update(slice);
-            }
-            for (_, hasher) in &mut self.checksums {
+            for (_, hasher) in &mut self.0 {
                 hasher.update(slice);
             }
         }
     }
 
-    pub(super) fn finish(self) -> Finished {
-        Finished {
-            md5: self.md5.map(|md5| md5.finalize().into()),
-            checksums: self
-                .checksums
-                .into_iter()
-                .map(|(algorithm, hasher)| (algorithm, hasher.finish()))
-                .collect(),
-        }
+    /// Whether all of them together are far faster than the network.
+    pub(super) fn are_cheap(&self) -> bool {
+        self.0.iter().all(|(_, hasher)| matches!(hasher, Hasher::Crc { .. }))
+    }
+
+    fn finish(self) -> Vec<(ChecksumAlgorithm, Vec<u8>)> {
+        self.0.into_iter().map(|(algorithm, hasher)| (algorithm, hasher.finish())).collect()
     }
 }
 

@@ -1,47 +1,97 @@
 //! Computes checksums beside the encoding: one stripe at a time, off the async threads.
 
-use super::digests::{Digests, Finished, Hashers};
+use super::digests::{Checksums, Digests, Finished, Hashers};
+use super::md5::{Md5, Member, Queue};
 use super::task::{Task, background};
 use bytes::Bytes;
+use std::sync::Arc;
+use tokio::sync::oneshot;
 
 /// Stripes up to this size are hashed at once; more is left to another thread.
 const INLINE_BYTES: usize = 16 * 1024;
 
-/// The hashers, at rest or at work on the last stripe.
-pub(super) enum Hashing {
-    Nothing,
+/// The hashers of one body.
+pub(super) struct Hashing {
+    /// At rest, or at work on the last stripe; `None` when nothing is to be computed.
+    work: Option<Work>,
+    /// Brings stripes whose MD5 is computed beside that of other uploads.
+    member: Option<Member>,
+    queue: Arc<Queue>,
+}
+
+enum Work {
     Idle(Hashers),
-    Busy(Task<Hashers>),
+    Busy {
+        md5: Option<oneshot::Receiver<Md5>>,
+        checksums: Task<Checksums>,
+    },
+    /// The CRCs are done, MD5 is not.
+    Hashed {
+        md5: oneshot::Receiver<Md5>,
+        checksums: Checksums,
+    },
 }
 
 impl Hashing {
-    pub(super) fn new(digests: &Digests) -> Self {
-        Hashers::new(digests).map_or(Self::Nothing, Self::Idle)
+    pub(super) fn new(digests: &Digests, queue: &Arc<Queue>) -> Self {
+        let work = Hashers::new(digests).map(Work::Idle);
+        Self { work, member: None, queue: Arc::clone(queue) }
     }
 
     /// Takes the next bytes, after those of before are done: at most one stripe waits here.
     pub(super) async fn update(&mut self, bytes: Bytes) {
         let Some(mut hashers) = self.take().await else { return };
-        *self = if bytes.len() <= INLINE_BYTES {
+        self.work = Some(if bytes.len() <= INLINE_BYTES {
             hashers.update(&bytes);
-            Self::Idle(hashers)
+            Work::Idle(hashers)
         } else {
-            Self::Busy(background(move || {
-                hashers.update(&bytes);
-                hashers
-            }))
-        };
+            self.begin(hashers, bytes)
+        });
     }
 
     pub(super) async fn finish(mut self) -> Finished {
         self.take().await.map(Hashers::finish).unwrap_or_default()
     }
 
-    async fn take(&mut self) -> Option<Hashers> {
-        match std::mem::replace(self, Self::Nothing) {
-            Self::Nothing => None,
-            Self::Idle(hashers) => Some(hashers),
-            Self::Busy(task) => Some(task.await),
+    fn begin(&mut self, hashers: Hashers, bytes: Bytes) -> Work {
+        let Hashers { md5, mut checksums } = hashers;
+        let member = self.member.get_or_insert_with(|| Member::join(&self.queue));
+        let md5 = md5.map(|md5| member.update(md5, bytes.clone()));
+        match md5 {
+            // Over bytes that have just come and are in the cache, a CRC takes no longer than
+            // asking another thread for it.
+            Some(md5) if checksums.are_cheap() => {
+                checksums.update(&bytes);
+                Work::Hashed { md5, checksums }
+            }
+            md5 => {
+                let checksums = background(move || {
+                    checksums.update(&bytes);
+                    checksums
+                });
+                Work::Busy { md5, checksums }
+            }
         }
+    }
+
+    async fn take(&mut self) -> Option<Hashers> {
+        let (md5, checksums) = match self.work.take()? {
+            Work::Idle(hashers) => return Some(hashers),
+            Work::Busy { md5, checksums } => (md5, checksums.await),
+            Work::Hashed { md5, checksums } => (Some(md5), checksums),
+        };
+        let md5 = match md5 {
+            Some(md5) => Some(hashed(md5).await),
+            None => None,
+        };
+        Some(Hashers { md5, checksums })
+    }
+}
+
+async fn hashed(md5: oneshot::Receiver<Md5>) -> Md5 {
+    match md5.await {
+        Ok(md5) => md5,
+        // Only a runtime that shuts down ends the thread, and then nothing waits here for long.
+        Err(_) => std::future::pending().await,
     }
 }

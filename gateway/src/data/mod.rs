@@ -8,6 +8,7 @@ mod hashing;
 mod hedges;
 mod lanes;
 mod limits;
+mod md5;
 mod memory;
 mod missing;
 mod read;
@@ -62,6 +63,7 @@ struct Shared {
     hedges: Hedges,
     running: Arc<RunningReads>,
     missing: Missing,
+    md5: Arc<md5::Queue>,
 }
 
 impl Data {
@@ -78,6 +80,7 @@ impl Data {
             hedges: Hedges::new(limits.hedge_percent),
             codec: Arc::default(),
             running: Arc::default(),
+            md5: Arc::default(),
             directory,
             meta,
             lease,

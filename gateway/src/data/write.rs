@@ -61,7 +61,7 @@ where
     let (unfinished, ledger) = Unfinished::new(&shared.directory);
     let lease = shared.lease.current();
     let mut stripes = Stripes::new(shared, scheme, source);
-    let mut hashing = Hashing::new(digests);
+    let mut hashing = Hashing::new(digests, &shared.md5);
     let mut writer = Writer::new(shared, scheme, lease, ledger);
     while let Some(piece) = stripes.next().await? {
         hashing.update(piece.bytes.clone()).await;
