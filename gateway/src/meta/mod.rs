@@ -31,7 +31,7 @@ pub const EXTENTS_PER_PAGE: usize = 64;
 pub const FREED_EXTENTS: usize = 20_000;
 
 /// Why a call on the rows failed, by what the caller does about it.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum MetaError {
     /// The database can't be reached or did not answer in time; nothing was changed. 503.
     #[error("the database is not available: {0}")]

@@ -10,6 +10,7 @@ const NO_SUCH_BUCKET: &str = "SX003";
 const BUCKET_NOT_EMPTY: &str = "SX004";
 
 const LOCK_NOT_AVAILABLE: &str = "55P03";
+const DEADLOCK_DETECTED: &str = "40P01";
 
 /// Classes and codes that pass by themselves: connection, resources, operator intervention (which
 /// holds the statement timeout), serialization and deadlock, a read-only standby after a switch.
@@ -63,4 +64,10 @@ pub(super) fn is_ambiguous(error: &sqlx::Error) -> bool {
 pub(super) fn is_lock_timeout(error: &sqlx::Error) -> bool {
     matches!(error, sqlx::Error::Database(database)
         if database.code() == Some(Cow::Borrowed(LOCK_NOT_AVAILABLE)))
+}
+
+/// Whether the transaction was given up because it and another waited for each other.
+pub(super) fn is_deadlock(error: &sqlx::Error) -> bool {
+    matches!(error, sqlx::Error::Database(database)
+        if database.code() == Some(Cow::Borrowed(DEADLOCK_DETECTED)))
 }

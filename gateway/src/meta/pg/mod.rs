@@ -15,6 +15,7 @@ mod page;
 #[cfg(test)]
 mod races;
 mod resolve;
+mod together;
 mod upload;
 mod users;
 
@@ -27,23 +28,28 @@ use super::{FreedBody, Meta, Renewal, Result};
 use async_trait::async_trait;
 pub use connect::CALL_LIMIT;
 use connect::within;
+use object::commit::Item;
 use sixfold_proto::name::{ChunkName, CopyNumber, ExtentId, LeaseId, NodeNumber};
 use sqlx::PgPool;
 use std::sync::Arc;
 use std::time::Duration;
+use together::Gathering;
 
 /// The rows in PostgreSQL.
 #[derive(Clone, Debug)]
 pub struct Pg {
     /// Its connections. Closed when the process stops.
     pool: PgPool,
+    /// The commits that come at the same time.
+    commits: Gathering<Item>,
 }
 
 impl Pg {
     /// Opens a pool of at most `max_connections` to the database named by `url`, without
     /// connecting yet: a database that is away at the start is waited for like one that goes later.
     pub fn open(url: &str, max_connections: u32) -> Result<Self> {
-        Ok(Self { pool: connect::open(url, max_connections)? })
+        let pool = connect::open(url, max_connections)?;
+        Ok(Self { commits: Gathering::new(&pool), pool })
     }
 
     /// The pool, for migrations and for the checks at the start.
@@ -81,7 +87,8 @@ impl Meta for Pg {
         within(bucket::set_versioning::set_versioning(&self.pool, bucket, versioning)).await
     }
     async fn commit(&self, commit: Commit) -> Result<CommitOutcome> {
-        within(object::commit::commit(&self.pool, commit)).await
+        let item = Item::new(commit)?;
+        within(async { self.commits.ask(item).await? }).await
     }
     async fn find(&self, bucket: &str, key: &str, version: Option<VersionId>) -> Result<Found> {
         within(object::find::find(&self.pool, bucket, key, version)).await

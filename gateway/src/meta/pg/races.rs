@@ -42,8 +42,10 @@ where
 
 /// A commit in an open transaction.
 async fn hold_commit(held: &mut PgConnection, new: &Commit) {
-    let row = commit::call(held, new, Uuid::new_v4()).await.unwrap();
-    assert_eq!(row.outcome, "done");
+    let items = [commit::Item::new(new.clone()).unwrap()];
+    let extents = commit::extents(&items).unwrap();
+    let rows = commit::call(held, &items, &extents).await.unwrap();
+    assert_eq!(rows[0].outcome, "done");
 }
 
 async fn hold_delete(held: &mut PgConnection, bucket: &Bucket, key: &str) {
