@@ -175,6 +175,34 @@ async fn a_failed_sync_fences_the_drive() {
     }
 }
 
+/// First the bytes, then the name, then its folder; nothing after them before the answer.
+#[tokio::test]
+async fn a_put_syncs_bytes_then_name() {
+    let directory = tempfile::tempdir().unwrap();
+    let steps: Arc<Mutex<Vec<Step>>> = Arc::default();
+    let seen = Arc::clone(&steps);
+    let hook = move |step| {
+        seen.lock().unwrap().push(step);
+        Ok(())
+    };
+    let options = StoreOptions { hook: Some(Arc::new(hook)), ..StoreOptions::default() };
+    let store = Store::open(directory.path(), options).unwrap();
+    let steps_of = async |number, size: usize| {
+        let name = name(1, number, 0);
+        steps.lock().unwrap().clear();
+        put(&store, name, &cells(name, size.min(CELL), size, 0)).await.unwrap();
+        std::mem::take(&mut *steps.lock().unwrap())
+    };
+    // The first ones set copy numbers aside and create a segment.
+    steps_of(1, SIZE).await;
+    steps_of(2, 900).await;
+    let mut large = steps_of(3, SIZE).await;
+    large.dedup();
+    let named = [Step::Create, Step::Write, Step::SyncData, Step::Rename, Step::SyncDirectory];
+    assert_eq!(large, named);
+    assert_eq!(steps_of(4, 900).await, [Step::Write, Step::SyncData]);
+}
+
 /// The data of its own file may be durable, but a fenced drive acknowledges nothing.
 #[tokio::test]
 async fn a_put_under_way_when_the_drive_is_fenced_is_not_acknowledged() {
