@@ -8,6 +8,7 @@ use crate::nodes::fake::Faults;
 use bytes::Bytes;
 use md5::{Digest, Md5};
 use sixfold_proto::chunks::NodeError;
+use sixfold_proto::name::{ChunkIndex, ChunkName};
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
@@ -70,6 +71,29 @@ async fn a_write_that_is_dropped_leaves_nothing() {
     let write = cluster.data.write(Scheme::FourTwo, source, Digests::md5());
     assert!(tokio::time::timeout(Duration::from_millis(800), write).await.is_err());
     nothing_is_left(&cluster).await;
+}
+
+/// Four nodes work, and the substitutes of the others fail like them: four chunks are not enough,
+/// whichever way they came about.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_written_with_fewer_than_five_chunks() {
+    for round in 0..40 {
+        let cluster = Cluster::new(8).await;
+        for node in &cluster.nodes[4..] {
+            node.fail(Faults { put_dies_after: Some(0), ..Faults::default() });
+        }
+        let size = if round % 2 == 0 { 1000 } else { 2 * MIB };
+        let Ok(written) = cluster.write(&bytes(size)).await else { continue };
+        for extent in written.body.unwrap().extents {
+            assert!(extent.missing.0.count_ones() <= 1, "{:06b}", extent.missing.0);
+            for index in (0..6_u8).filter(|index| extent.missing.0 & 1 << index == 0) {
+                let index = ChunkIndex::new(index).unwrap();
+                let name = ChunkName { extent: extent.id, index };
+                let node = cluster.node(extent.placement[index.as_usize()]);
+                assert!(node.names().contains(&name), "{name} is not where its row says");
+            }
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
