@@ -8,6 +8,7 @@
 mod auth;
 mod framing;
 mod names;
+mod objects;
 mod presigned;
 mod streaming;
 mod xml;
@@ -16,7 +17,7 @@ use compat_tests::cluster::{Form, Plan, Server};
 use compat_tests::raw::{Answer, Request, Signer, Wire};
 use std::time::{Duration, Instant};
 
-/// The only object in it.
+/// The only object of the bucket that must stay as it is.
 const KEY: &str = "/bad-requests/kept";
 
 /// How long a client may pause within a body here; by default it is a minute.
@@ -81,5 +82,6 @@ async fn malformed_requests_get_their_codes_and_store_nothing() {
     framing::check(&bench).await;
     names::check(&bench).await;
     xml::check(&bench).await;
+    objects::check(&bench).await;
     bench.is_unharmed().await;
 }
