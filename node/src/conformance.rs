@@ -1,6 +1,7 @@
 //! What every [`Chunks`] must do, embedded or remote: run over the store here, over gRPC in
 //! `rpc`, and by the gateway's tests over its own client (feature `conformance`).
-
+// Bytes that follow from a number need no more of it.
+#![allow(clippy::cast_possible_truncation)]
 #![allow(clippy::unwrap_used, clippy::missing_panics_doc)]
 
 use bytes::Bytes;

@@ -57,7 +57,7 @@ struct Lane {
 /// See the module.
 pub(super) struct Lanes {
     target: Target,
-    lanes: [Option<Lane>; CHUNKS_PER_EXTENT],
+    by_chunk: [Option<Lane>; CHUNKS_PER_EXTENT],
     lost: Vec<(usize, NodeError)>,
 }
 
@@ -173,7 +173,7 @@ impl Lanes {
             let items = ReceiverStream::new(items).map(|(item, _)| item).boxed();
             lanes[index] = Some(Lane { sender, put: Task::spawn(target.put(index, items)) });
         }
-        Self { target, lanes, lost: Vec::new() }
+        Self { target, by_chunk: lanes, lost: Vec::new() }
     }
 
     /// Sends each lane its cell of the next stripe.
@@ -185,14 +185,14 @@ impl Lanes {
     /// Ends the chunks and waits until they are durable.
     pub(super) async fn finish(mut self) -> Acks {
         self.send(|_| PutItem::End, None).await;
-        let lanes = std::mem::take(&mut self.lanes).into_iter().flatten();
+        let lanes = std::mem::take(&mut self.by_chunk).into_iter().flatten();
         let puts = lanes.map(|lane| lane.put).collect::<FuturesUnordered<_>>();
         self.target.acks(puts, self.lost).await
     }
 
     /// How many lanes have not failed.
     pub(super) fn open_count(&self) -> usize {
-        self.lanes.iter().flatten().count()
+        self.by_chunk.iter().flatten().count()
     }
 
     /// Why lanes failed.
@@ -203,7 +203,7 @@ impl Lanes {
     async fn send(&mut self, item: impl Fn(usize) -> PutItem, room: Option<&Arc<Room>>) {
         let mut blocked = Vec::new();
         for index in 0..CHUNKS_PER_EXTENT {
-            let Some(lane) = &self.lanes[index] else { continue };
+            let Some(lane) = &self.by_chunk[index] else { continue };
             match lane.sender.try_send((item(index), room.cloned())) {
                 Ok(()) => {}
                 Err(TrySendError::Full(item)) => blocked.push((index, item)),
@@ -220,7 +220,7 @@ impl Lanes {
         let mut waiting = [false; CHUNKS_PER_EXTENT];
         let mut sends = FuturesUnordered::new();
         for (index, item) in blocked {
-            let Some(lane) = &self.lanes[index] else { continue };
+            let Some(lane) = &self.by_chunk[index] else { continue };
             let sender = lane.sender.clone();
             waiting[index] = true;
             sends.push(async move { (index, sender.send(item).await.is_ok()) });
@@ -237,7 +237,7 @@ impl Lanes {
                 }
                 Ok(None) => break,
                 Err(_) => {
-                    let kept = std::array::from_fn(|i| self.lanes[i].is_some() && !waiting[i]);
+                    let kept = std::array::from_fn(|i| self.by_chunk[i].is_some() && !waiting[i]);
                     let is_over = started.elapsed() >= limits.spread_wait;
                     if is_over || self.target.can_do_with(&kept) {
                         self.give_up(waiting);
@@ -250,7 +250,7 @@ impl Lanes {
 
     /// A lane whose put has ended early: its answer says why.
     async fn lose(&mut self, index: usize) {
-        let Some(lane) = self.lanes[index].take() else { return };
+        let Some(lane) = self.by_chunk[index].take() else { return };
         let error = match lane.put.await {
             (_, Err(error)) => error,
             (_, Ok(_)) => NodeError::Invalid("acknowledged before the end".to_owned()),
@@ -262,7 +262,7 @@ impl Lanes {
 
     fn give_up(&mut self, waiting: [bool; CHUNKS_PER_EXTENT]) {
         for index in (0..CHUNKS_PER_EXTENT).filter(|&index| waiting[index]) {
-            if self.lanes[index].take().is_some() {
+            if self.by_chunk[index].take().is_some() {
                 self.lost.push((index, self.target.given_up(index)));
             }
         }

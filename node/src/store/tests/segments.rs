@@ -1,5 +1,8 @@
 //! Small chunks: shared syncs, torn ends, rot, crashes, compaction.
 
+// A slow drive blocks its thread.
+#![allow(clippy::disallowed_methods)]
+
 use super::{copy_directory, files_below, open};
 use crate::conformance::{cells, check_stored, get, name, put, put_as};
 use crate::store::segment::writer::Request;
@@ -179,7 +182,7 @@ async fn put_and_delete(store: &Store, count: u64, dies: impl Fn(u64) -> bool) {
         let at = usize::try_from(number).unwrap();
         store.delete(chunks[at].0, copies[at])
     });
-    assert!(join_all(deletes).await.iter().all(Result::is_ok));
+    assert!(join_all(calls).await.iter().all(Result::is_ok));
 }
 
 async fn wait_until(what: &str, done: impl Fn() -> bool) {
@@ -255,8 +258,8 @@ async fn a_crash_between_any_two_steps_loses_nothing() {
     armed.store(true, Ordering::SeqCst);
     let (replaced, replaced_cells) = kept(2);
     put_as(&store, replaced, LeaseId(9), &replaced_cells).await.unwrap();
-    let deletes = (4..40_usize).map(|number| store.delete(kept(number as u64).0, copies[number]));
-    assert!(join_all(deletes).await.iter().all(Result::is_ok));
+    let calls = (4..40_usize).map(|number| store.delete(kept(number as u64).0, copies[number]));
+    assert!(join_all(calls).await.iter().all(Result::is_ok));
     let deleted = count.load(Ordering::SeqCst);
     wait_until("compaction", || segment_bytes(directory.path()) < 100_000).await;
     armed.store(false, Ordering::SeqCst);
