@@ -2,13 +2,15 @@
 //!
 //! In good times the data chunks that a range touches are read as streams, and nothing else.
 //! A chunk that is late, lost or rotten is replaced by another one at once, and the stripe is
-//! decoded. Every cell is verified here; what fails its checksum never leaves this module.
+//! decoded. A late chunk is still listened to: on a machine where everything is slow, its cell may
+//! be the one that is needed. Every cell is verified here; what fails its checksum never leaves this module.
 
+use super::ranks::{Rank, ranks};
 use super::task::compute;
 use super::{ReadError, Shared};
 use crate::erasure::{Cells, Geometry, Stripe};
 use crate::meta::types::{BodyId, Extent};
-use crate::nodes::{BreakerState, Liveness, Node};
+use crate::nodes::Node;
 use bytes::Bytes;
 use futures::stream::{BoxStream, FuturesUnordered, StreamExt};
 use futures::{FutureExt, TryFutureExt};
@@ -17,30 +19,11 @@ use sixfold_proto::chunks::{Cell, Chunks, NodeError};
 use sixfold_proto::name::{CHUNKS_PER_EXTENT, ChunkIndex, ChunkName};
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::Duration;
-
-/// A node this many times slower than the median of the extent's nodes is read last.
-const SLOW_FACTOR: u32 = 4;
-
-/// Below this no node counts as slow.
-const SLOW_FLOOR: Duration = Duration::from_millis(20);
+use std::time::{Duration, Instant};
 
 type CellStream = BoxStream<'static, Result<Cell, NodeError>>;
 type Answer = (usize, Result<Cell, NodeError>, Range<u32>, CellStream);
 type Pending = FuturesUnordered<futures::future::BoxFuture<'static, Answer>>;
-
-/// Whether to ask a chunk, best first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Rank {
-    Good,
-    Slow,
-    /// Its node is not expected to answer.
-    Doubtful,
-    /// A row says that it is missing.
-    Missing,
-    /// It failed in this read.
-    Failed,
-}
 
 /// One chunk of the extent.
 struct Lane {
@@ -67,9 +50,12 @@ struct Round {
     stripe: Stripe,
     wanted: [bool; CHUNKS_PER_EXTENT],
     cells: Cells,
-    asked: [bool; CHUNKS_PER_EXTENT],
+    /// When each chunk was asked.
+    asked: [Option<Instant>; CHUNKS_PER_EXTENT],
     pending: Pending,
     extra: usize,
+    /// When to stop waiting.
+    deadline: Instant,
 }
 
 impl Gather {
@@ -90,38 +76,48 @@ impl Gather {
         self.geometry.stripes_of(&self.range)
     }
 
-    /// The wanted bytes of one stripe, as parts of its cells.
-    pub(super) async fn bytes(&mut self, number: u32) -> Result<Vec<Bytes>, ReadError> {
+    /// The wanted bytes of one stripe, as parts of its cells, waited for no longer than `patience`.
+    pub(super) async fn bytes(
+        &mut self,
+        number: u32,
+        patience: Duration,
+    ) -> Result<Vec<Bytes>, ReadError> {
         let stripe = self.geometry.stripe(number);
         let parts: [Option<Range<usize>>; CHUNKS_PER_EXTENT] = std::array::from_fn(|index| {
             let is_data = index < self.extent.scheme.data_count();
             is_data.then(|| stripe.cell_part(index, &self.range)).flatten()
         });
         let wanted = std::array::from_fn(|index| parts[index].is_some());
-        let cells = self.cells(stripe, wanted).await?;
+        let cells = self.cells(stripe, wanted, patience).await?;
         let parts = cells.into_iter().zip(parts);
         Ok(parts.filter_map(|(cell, part)| Some(cell?.slice(part?))).collect())
     }
 
-    /// The data cells of a whole stripe.
-    pub(super) async fn data(&mut self, number: u32) -> Result<Cells, ReadError> {
+    /// The data cells of a whole stripe, waited for no longer than `patience`.
+    pub(super) async fn data(
+        &mut self,
+        number: u32,
+        patience: Duration,
+    ) -> Result<Cells, ReadError> {
         let data_count = self.extent.scheme.data_count();
         let wanted = std::array::from_fn(|index| index < data_count);
-        self.cells(self.geometry.stripe(number), wanted).await
+        self.cells(self.geometry.stripe(number), wanted, patience).await
     }
 
     async fn cells(
         &mut self,
         stripe: Stripe,
         wanted: [bool; CHUNKS_PER_EXTENT],
+        patience: Duration,
     ) -> Result<Cells, ReadError> {
         let mut round = Round {
             stripe,
             wanted,
             cells: Cells::default(),
-            asked: [false; CHUNKS_PER_EXTENT],
+            asked: [None; CHUNKS_PER_EXTENT],
             pending: Pending::new(),
             extra: 0,
+            deadline: Instant::now() + patience,
         };
         loop {
             if round.has_wanted() {
@@ -151,8 +147,8 @@ impl Gather {
     /// Asks for the cells that are still needed.
     fn ask(&mut self, round: &mut Round) -> Result<(), ReadError> {
         for index in self.targets(round)? {
-            if !round.asked[index] {
-                round.asked[index] = true;
+            if round.asked[index].is_none() {
+                round.asked[index] = Some(Instant::now());
                 round.pending.push(self.next_cell(index, &round.stripe));
             }
         }
@@ -186,31 +182,21 @@ impl Gather {
         index: usize,
         stripe: &Stripe,
     ) -> futures::future::BoxFuture<'static, Answer> {
-        let wait = self.shared.limits.cell_wait;
-        let node = self.shared.directory.node(self.extent.placement[index]);
         // A stream that was opened for the touched cells alone may end before this stripe.
         let number = stripe.number;
         let (cells, mut stream) = match self.lanes[index].stream.take() {
             Some((cells, stream)) if cells.start == number && !cells.is_empty() => (cells, stream),
-            _ => self.open(index, number, node.clone()),
+            _ => self.open(index, number),
         };
         async move {
-            let answer = match tokio::time::timeout(wait, stream.next()).await {
-                Ok(Some(answer)) => answer,
-                Ok(None) => Err(NodeError::Damaged("the chunk ends early".to_owned())),
-                Err(_) => {
-                    if let Some(node) = node {
-                        node.note_late();
-                    }
-                    Err(NodeError::Unavailable(format!("no cell in {} ms", wait.as_millis())))
-                }
-            };
+            let ends_early = || Err(NodeError::Damaged("the chunk ends early".to_owned()));
+            let answer = stream.next().await.unwrap_or_else(ends_early);
             (index, answer, cells.start + 1..cells.end, stream)
         }
         .boxed()
     }
 
-    fn open(&self, index: usize, from: u32, node: Option<Arc<Node>>) -> (Range<u32>, CellStream) {
+    fn open(&self, index: usize, from: u32) -> (Range<u32>, CellStream) {
         let touched = if index < self.extent.scheme.data_count() {
             self.geometry.cells_of(index, &self.range)
         } else {
@@ -219,7 +205,7 @@ impl Gather {
         let end = if touched.contains(&from) { touched.end } else { self.stripes().end };
         let cells = from..end;
         let name = self.name(index);
-        let Some(node) = node else {
+        let Some(node) = self.node(index) else {
             let error = NodeError::Unavailable("the node can't be called".to_owned());
             return (cells, futures::stream::iter([Err(error)]).boxed());
         };
@@ -228,36 +214,47 @@ impl Gather {
         (cells, stream)
     }
 
-    /// Waits for the next answer, or for the time to send a hedge.
+    /// Waits for the next answer, or for the time to ask other chunks as well.
     async fn wait(&mut self, round: &mut Round) -> Result<(), ReadError> {
-        let hedge_after = self.shared.limits.hedge_after;
-        let answer = if round.extra == 0 && self.extent.scheme.parity_count() > 0 {
-            match tokio::time::timeout(hedge_after, round.pending.next()).await {
-                Ok(answer) => answer,
-                Err(_) if self.hedge(round) => return Ok(()),
-                Err(_) => round.pending.next().await,
-            }
-        } else {
-            round.pending.next().await
-        };
-        match answer {
-            Some((index, answer, left, stream)) => {
+        let can_hedge = round.extra == 0 && self.extent.scheme.parity_count() > 0;
+        let limits = &self.shared.limits;
+        let patience = if can_hedge { limits.hedge_after } else { limits.cell_wait };
+        let until = round.deadline.min(Instant::now() + patience);
+        match tokio::time::timeout_at(until.into(), round.pending.next()).await {
+            Ok(Some((index, answer, left, stream))) => {
                 self.take(round, index, answer, (left, stream)).await
             }
-            None => Err(self.too_few()),
+            Ok(None) => Err(self.too_few()),
+            Err(_) if Instant::now() >= round.deadline => Err(self.too_few()),
+            Err(_) if can_hedge && self.hedge(round) => Ok(()),
+            Err(_) => {
+                self.note_late(round);
+                Ok(())
+            }
+        }
+    }
+
+    /// From here on, chunks that let themselves be waited for too long are not counted on.
+    fn note_late(&mut self, round: &Round) {
+        let cell_wait = self.shared.limits.cell_wait;
+        for (index, lane) in self.lanes.iter_mut().enumerate() {
+            let is_late = round.is_open(index, cell_wait) && lane.rank < Rank::Late;
+            if is_late {
+                lane.rank = Rank::Late;
+            }
         }
     }
 
     /// Decides for one more chunk than needed, if the budget allows it.
     fn hedge(&self, round: &mut Round) -> bool {
-        let asked = round.asked.iter().filter(|asked| **asked).count();
+        let asked = round.asked.iter().flatten().count();
         let data_count = self.extent.scheme.data_count();
         let extra_cells = (data_count + 1).saturating_sub(asked).max(1);
         let is_open = self
             .lanes
             .iter()
             .zip(round.asked)
-            .any(|(lane, asked)| !asked && lane.rank <= Rank::Slow);
+            .any(|(lane, asked)| asked.is_none() && lane.rank <= Rank::Slow);
         if is_open && self.shared.hedges.spend(extra_cells) {
             round.extra = 1;
         }
@@ -300,7 +297,8 @@ impl Gather {
     ) -> Result<(), ReadError> {
         let node = self.extent.placement[index];
         if error == NodeError::NotFound && self.reread().await? {
-            round.asked = std::array::from_fn(|at| round.cells[at].is_some());
+            round.asked =
+                std::array::from_fn(|at| round.asked[at].filter(|_| round.cells[at].is_some()));
             round.pending.clear();
             return Ok(());
         }
@@ -332,13 +330,20 @@ impl Gather {
         Ok(true)
     }
 
-    /// Chunks that were asked and did not answer in time are read last from here on.
+    /// Chunks that were asked and that the stripe did without are read last from here on. Only
+    /// now is it known that a late node is slower than others, so only now is it held against it.
     fn leave_late(&mut self, round: &Round) {
-        for (index, lane) in self.lanes.iter_mut().enumerate() {
-            if round.asked[index] && round.cells[index].is_none() && lane.rank == Rank::Good {
-                lane.rank = Rank::Slow;
+        for index in (0..CHUNKS_PER_EXTENT).filter(|&i| round.is_open(i, Duration::ZERO)) {
+            match self.lanes[index].rank {
+                Rank::Good => self.lanes[index].rank = Rank::Slow,
+                Rank::Late => self.node(index).iter().for_each(|node| node.note_late()),
+                _ => {}
             }
         }
+    }
+
+    fn node(&self, index: usize) -> Option<Arc<Node>> {
+        self.shared.directory.node(self.extent.placement[index])
     }
 
     fn name(&self, index: usize) -> ChunkName {
@@ -346,7 +351,7 @@ impl Gather {
     }
 
     fn too_few(&self) -> ReadError {
-        let failed = self.lanes.iter().filter(|lane| lane.rank == Rank::Failed).count();
+        let failed = self.lanes.iter().filter(|lane| lane.rank >= Rank::Late).count();
         let id = self.extent.id;
         ReadError::TooFewChunks(format!("{failed} of 6 chunks of extent {id} can't be read"))
     }
@@ -357,34 +362,12 @@ impl Round {
         self.wanted.iter().zip(&self.cells).all(|(wanted, cell)| !wanted || cell.is_some())
     }
 
+    /// Whether a chunk was asked at least `since` ago and has not answered.
+    fn is_open(&self, index: usize, since: Duration) -> bool {
+        self.cells[index].is_none() && self.asked[index].is_some_and(|at| at.elapsed() >= since)
+    }
+
     fn known_count(&self) -> usize {
         self.cells.iter().flatten().count()
     }
-}
-
-/// What is known of an extent's chunks before any is read.
-fn ranks(shared: &Shared, extent: &Extent) -> [Rank; CHUNKS_PER_EXTENT] {
-    let snapshot = shared.directory.snapshot();
-    let mut latencies = extent.placement.map(|node| {
-        snapshot
-            .entry(node)
-            .and_then(|entry| entry.node())
-            .map_or(Duration::MAX, |node| node.latency())
-    });
-    latencies.sort_unstable();
-    let slow = (latencies[CHUNKS_PER_EXTENT / 2 - 1].saturating_mul(SLOW_FACTOR)).max(SLOW_FLOOR);
-    std::array::from_fn(|index| {
-        if extent.missing.0 & (1 << index) != 0 {
-            return Rank::Missing;
-        }
-        let Some(entry) = snapshot.entry(extent.placement[index]) else { return Rank::Doubtful };
-        let is_expected = |node: &&Arc<Node>| {
-            entry.liveness() != Liveness::Dead && node.breaker() == BreakerState::Closed
-        };
-        match entry.node().filter(is_expected) {
-            None => Rank::Doubtful,
-            Some(node) if node.latency() > slow => Rank::Slow,
-            Some(_) => Rank::Good,
-        }
-    })
 }

@@ -36,6 +36,20 @@ pub struct DataLimits {
     pub read_cut: Duration,
 }
 
+impl DataLimits {
+    /// How long the first stripe of a read is waited for: with the defaults 4 s, so that an
+    /// outage is answered within five.
+    pub fn first_stripe_wait(&self) -> Duration {
+        self.cell_wait * 2
+    }
+
+    /// How long a later stripe is waited for. The answer has begun, so giving up means to cut it:
+    /// with the defaults not before 30 s.
+    pub fn later_stripe_wait(&self) -> Duration {
+        self.cell_wait * 15
+    }
+}
+
 impl Default for DataLimits {
     fn default() -> Self {
         Self {

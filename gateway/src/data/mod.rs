@@ -11,6 +11,7 @@ mod limits;
 mod md5;
 mod memory;
 mod missing;
+mod ranks;
 mod read;
 mod running;
 mod spread;

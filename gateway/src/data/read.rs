@@ -16,7 +16,7 @@ use std::ops::Range;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
 /// The wanted bytes of one stripe, and their room.
@@ -95,7 +95,7 @@ pub(super) async fn read(
         Walk { shared: Arc::clone(shared), body, extents: extents.into(), range, gather: None };
     let room = shared.memory.room(shared.limits.stripe_wait).await;
     let room = room.map_err(|full| ReadError::SlowDown { waited_ms: full.waited_ms })?;
-    let batch = walk.next(room).await?;
+    let batch = walk.next(room, shared.limits.first_stripe_wait()).await?;
     let first_size = batch.bytes.iter().map(|bytes| bytes.len() as u64).sum::<u64>();
     let ahead = (first_size < remaining).then(|| {
         let (sender, batches) = mpsc::channel(shared.limits.stripes_read_ahead);
@@ -118,7 +118,7 @@ async fn read_ahead(
             let Ok(place) = sender.reserve().await else { return };
             let room = walk.shared.memory.room(walk.shared.limits.read_cut).await;
             let Ok(room) = room else { return };
-            let batch = walk.next(room).await;
+            let batch = walk.next(room, walk.shared.limits.later_stripe_wait()).await;
             let has_failed = batch.is_err();
             place.send(batch);
             if has_failed {
@@ -144,8 +144,8 @@ struct Walk {
 }
 
 impl Walk {
-    /// The next stripe; only while there are bytes to come.
-    async fn next(&mut self, room: Room) -> Result<Batch, ReadError> {
+    /// The next stripe, waited for no longer than `patience`; only while there are bytes to come.
+    async fn next(&mut self, room: Room, patience: Duration) -> Result<Batch, ReadError> {
         loop {
             let Some((gather, stripes)) = &mut self.gather else {
                 self.begin_extent().await?;
@@ -155,7 +155,7 @@ impl Walk {
                 self.gather = None;
                 continue;
             };
-            let bytes = VecDeque::from(gather.bytes(number).await?);
+            let bytes = VecDeque::from(gather.bytes(number, patience).await?);
             self.range.start += bytes.iter().map(|bytes| bytes.len() as u64).sum::<u64>();
             return Ok(Batch { bytes, _room: Some(room) });
         }

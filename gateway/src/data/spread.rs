@@ -142,7 +142,7 @@ async fn rebuild(target: &Target, known: Extent) -> Result<Acks, SpreadError> {
     for number in gather.stripes() {
         let room = shared.memory.room(shared.limits.stripe_wait).await;
         let room = room.map_err(|full| SpreadError::SlowDown { waited_ms: full.waited_ms })?;
-        let mut cells = gather.data(number).await?;
+        let mut cells = gather.data(number, shared.limits.later_stripe_wait()).await?;
         let codec = Arc::clone(&shared.codec);
         let cluster = shared.directory.cluster();
         let size = cells.iter().flatten().map(Bytes::len).sum();

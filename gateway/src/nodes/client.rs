@@ -144,8 +144,8 @@ async fn answer_within<T>(
     })
 }
 
-/// The calls of the node behind it, with deadlines but for [`Chunks::put`], whose caller
-/// knows how long the bytes may take.
+/// The calls of the node behind it, with deadlines but for [`Chunks::put`] and [`Chunks::get`],
+/// whose callers know how long the bytes may take.
 #[async_trait]
 impl Chunks for Node {
     async fn put(
@@ -166,7 +166,7 @@ impl Chunks for Node {
     ) -> Result<BoxStream<'static, Result<Cell, NodeError>>, NodeError> {
         // A stream that opens proves little: what counts is the first cell, and an error later.
         let asked = Instant::now();
-        let answer = answer_within(self.first_answer, self.chunks.get(name, cells)).await;
+        let answer = self.chunks.get(name, cells).await;
         let cells = answer.inspect_err(|error| self.lessons.learn(Some(error)))?;
         let lessons = Arc::clone(&self.lessons);
         let mut is_first = true;

@@ -75,6 +75,13 @@ impl Entry {
         self.row.state == NodeState::Active && self.is_reachable() && self.refusal().is_none()
     }
 
+    /// Whether new chunks may be tried on it when too few nodes are usable: nothing but failed
+    /// calls speaks against it. A breaker must not be what refuses a write.
+    fn is_doubtful(&self) -> bool {
+        let is_there = self.node.is_some() && self.liveness() != Liveness::Dead;
+        self.row.state == NodeState::Active && is_there && self.refusal().is_none()
+    }
+
     /// Whether a lack of room is all that keeps new chunks away from it.
     fn is_only_full(&self) -> bool {
         let is_full = self.row.state == NodeState::Full || self.refusal() == Some(Refusal::Full);
@@ -222,8 +229,8 @@ impl Directory {
                 !avoided.contains(&node) && snapshot.entry(node).is_some_and(is_usable)
             })
         };
-        fill(&Entry::is_usable).map_err(|refused| {
-            let with_full = fill(&|entry| entry.is_usable() || entry.is_only_full());
+        fill(&Entry::is_usable).or_else(|_| fill(&Entry::is_doubtful)).map_err(|refused| {
+            let with_full = fill(&|entry| entry.is_doubtful() || entry.is_only_full());
             if with_full.is_ok() { NotPlaced::Full } else { NotPlaced::TooFew(refused) }
         })
     }

@@ -142,3 +142,28 @@ async fn f06_hedges_make_a_slow_node_cheap_within_their_budget() {
     cluster.check(&slow).await;
     assert!(begun.elapsed() < Duration::from_millis(350), "{:?}", begun.elapsed());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_every_node_is_slow_reads_wait_and_writes_go_on() {
+    let cluster = Cluster::new(6).await;
+    let body = cluster.committed(&bytes(2 * MIB)).await;
+    let slow = Faults { delay: Duration::from_millis(900), ..Faults::default() };
+    cluster.nodes.iter().for_each(|node| node.fail(slow.clone()));
+    for _ in 0..6 {
+        cluster.check(&body).await;
+    }
+    let body = cluster.committed(&bytes(1000)).await;
+    cluster.check(&body).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn breakers_that_opened_by_mistake_refuse_no_write() {
+    let cluster = Cluster::new(6).await;
+    cluster.nodes.iter().for_each(|node| node.down());
+    for _ in 0..6 {
+        assert!(cluster.write(&bytes(1000)).await.is_err());
+    }
+    cluster.nodes.iter().for_each(|node| node.fail(Faults::default()));
+    let body = cluster.committed(&bytes(1000)).await;
+    cluster.check(&body).await;
+}
