@@ -8,7 +8,7 @@ const COPY: &str = "/bad-requests/copy";
 pub(super) async fn check(bench: &Bench) {
     copies(bench).await;
     let upload = bench.send(Request::post("/bad-requests/new?uploads")).await.expect_status(200);
-    let upload = upload.element("UploadId").to_owned();
+    let upload = upload.element("UploadId");
     parts(bench, &upload).await;
     completions(bench, &upload).await;
     let abort = format!("/bad-requests/new?uploadId={upload}");

@@ -67,7 +67,7 @@ fn ranged(content: &Content, asked: Asked) -> Result<Selection, Error> {
     })
 }
 
-/// A part by its place in the object: parts are counted from 1 in the order of the completion.
+/// A part by the number that it was uploaded with.
 fn part(content: &Content, number: i32, checksum: Option<&Checksum>) -> Result<Selection, Error> {
     let number = check_part_number(number)?;
     if content.parts.is_empty() {
