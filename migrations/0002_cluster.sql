@@ -47,43 +47,80 @@ comment on column node.registration is
 comment on column node.state is 'What an operator or the node said. Silence is measured by watchers, not stored.';
 
 -- Registers a drive, or registers it again. Told to gateways, unlike heartbeats.
-create function node_register(drive uuid, address text, zone text, weight double precision)
-returns table (number smallint, registration bigint, cluster uuid)
-language plpgsql volatile security definer set search_path = public, pg_temp as $$
+create function register_node_v1(p_drive uuid, p_address text, p_zone text,
+    p_weight double precision)
+returns table (number smallint, registration bigint, cluster uuid, state text)
+language plpgsql volatile as $$
 #variable_conflict use_column
 declare
     v_number smallint;
     v_registration bigint;
+    v_state text;
 begin
     -- One at a time: an insert that loses a race would burn a number.
-    perform pg_advisory_xact_lock(hashtextextended('sixfold node_register', 0));
-    update node n set address = $2, zone = $3, weight = $4, registration = n.registration + 1,
+    perform pg_advisory_xact_lock(hashtextextended('sixfold register_node', 0));
+    update node n set address = p_address, zone = p_zone, weight = p_weight,
+        registration = n.registration + 1,
         state = case when n.state in ('draining', 'removed') then n.state else 'active' end,
         heartbeat = clock_timestamp()
-        where n.drive = $1 returning n.number, n.registration into v_number, v_registration;
+        where n.drive = p_drive
+        returning n.number, n.registration, n.state into v_number, v_registration, v_state;
     if not found then
-        insert into node as n (drive, address, zone, weight) values ($1, $2, $3, $4)
-            returning n.number, n.registration into v_number, v_registration;
+        insert into node as n (drive, address, zone, weight)
+            values (p_drive, p_address, p_zone, p_weight)
+            returning n.number, n.registration, n.state into v_number, v_registration, v_state;
     end if;
     perform pg_notify('sixfold_registry', v_number::text);
-    return query select v_number, v_registration, c.id from cluster c;
+    return query select v_number, v_registration, c.id, v_state from cluster c;
 end $$;
 
--- False: another process has registered this node since. What an operator decided stays.
-create function node_heartbeat(number smallint, registration bigint, state text, capacity bigint,
+-- Records that a node lives, and answers its state: what an operator decided stays, and the node
+-- learns it here. Null: another process has registered this node since.
+create function heartbeat_v1(p_number smallint, p_registration bigint, p_state text,
+    p_capacity bigint, p_free bigint)
+returns text language plpgsql volatile as $$
+declare
+    v_state text;
+begin
+    if p_state not in ('active', 'full', 'fenced', 'draining') then
+        raise exception 'a node can''t say of itself that it is %', p_state
+            using errcode = '22023';
+    end if;
+    update node n set heartbeat = clock_timestamp(), capacity = p_capacity, free = p_free,
+        state = case when n.state in ('draining', 'removed') or p_state = 'draining'
+            then n.state else p_state end
+        where n.number = p_number and n.registration = p_registration
+        returning n.state into v_state;
+    return v_state;
+end $$;
+
+-- What a node process calls to register. An address is a must: a row without one is embedded in a
+-- server's process, which a node process can't say of itself.
+create function node_register(drive uuid, address text, zone text, weight double precision)
+returns table (number smallint, registration bigint, cluster uuid, state text)
+language plpgsql volatile security definer set search_path = public, pg_temp as $$
+begin
+    if $2 is null or length($2) > 300 or $2 !~ '^https?://[^/?#@[:space:]]+:[0-9]{1,5}$' then
+        raise exception 'a node needs an address like http://HOST:PORT' using errcode = '22023';
+    end if;
+    if $3 is null or $3 !~ '^[[:graph:]]{1,64}$' then
+        raise exception 'a node needs a zone of 1 to 64 characters' using errcode = '22023';
+    end if;
+    if $4 is null or not $4 between 0.01 and 100 then
+        raise exception 'a node needs a weight between 0.01 and 100' using errcode = '22023';
+    end if;
+    return query select * from register_node_v1($1, $2, $3, $4);
+end $$;
+
+-- What a node process calls to say that it lives. It names itself by the id on its drive, which
+-- other nodes can't read anywhere, so that none speaks for another.
+create function node_heartbeat(drive uuid, registration bigint, state text, capacity bigint,
     free bigint)
-returns boolean
+returns text
 language plpgsql volatile security definer set search_path = public, pg_temp as $$
 #variable_conflict use_column
 begin
-    if $3 not in ('active', 'full', 'fenced', 'draining') then
-        raise exception 'a node can''t say of itself that it is %', $3 using errcode = '22023';
-    end if;
-    update node n set heartbeat = clock_timestamp(), capacity = $4, free = $5,
-        state = case when n.state in ('draining', 'removed') or $3 = 'draining'
-            then n.state else $3 end
-        where n.number = $1 and n.registration = $2;
-    return found;
+    return heartbeat_v1((select n.number from node n where n.drive = $1), $2, $3, $4, $5);
 end $$;
 
 -- The one rule for deleting a chunk copy, parts (a) and (b): its writer's lease has ended, and a
@@ -109,15 +146,17 @@ begin
 end $$;
 
 -- What a node process may ask for its own sweep: nothing, once it is not the newest registration.
-create function node_condemned(number smallint, registration bigint, extents uuid[],
+create function node_condemned(drive uuid, registration bigint, extents uuid[],
     indexes smallint[], writers bigint[])
 returns setof integer language plpgsql volatile security definer
 set search_path = public, pg_temp as $$
 #variable_conflict use_column
+declare
+    v_number smallint;
 begin
-    perform 1 from node n where n.number = $1 and n.registration = $2;
+    select n.number into v_number from node n where n.drive = $1 and n.registration = $2;
     if found then
-        return query select condemned_v1($1, $3, $4, $5);
+        return query select condemned_v1(v_number, $3, $4, $5);
     end if;
 end $$;
 
@@ -158,16 +197,17 @@ exception
 end $$;
 
 revoke all on function node_register(uuid, text, text, double precision) from public;
-revoke all on function node_heartbeat(smallint, bigint, text, bigint, bigint) from public;
-revoke all on function node_condemned(smallint, bigint, uuid[], smallint[], bigint[]) from public;
+revoke all on function node_heartbeat(uuid, bigint, text, bigint, bigint) from public;
+revoke all on function node_condemned(uuid, bigint, uuid[], smallint[], bigint[]) from public;
+revoke all on function register_node_v1(uuid, text, text, double precision) from public;
+revoke all on function heartbeat_v1(smallint, bigint, text, bigint, bigint) from public;
 revoke all on function condemned_v1(smallint, uuid[], smallint[], bigint[]) from public;
 
 do $$
 begin
     grant execute on function node_register(uuid, text, text, double precision) to sixfold_node;
-    grant execute on function node_heartbeat(smallint, bigint, text, bigint, bigint)
-        to sixfold_node;
-    grant execute on function node_condemned(smallint, bigint, uuid[], smallint[], bigint[])
+    grant execute on function node_heartbeat(uuid, bigint, text, bigint, bigint) to sixfold_node;
+    grant execute on function node_condemned(uuid, bigint, uuid[], smallint[], bigint[])
         to sixfold_node;
 exception
     when undefined_object then

@@ -48,6 +48,33 @@ pub struct Registration {
     pub registration: i64,
     /// The cluster.
     pub cluster: Uuid,
+    /// What an operator had decided of the node before.
+    pub standing: Standing,
+}
+
+/// What the registry holds of a node, beyond what the node says of itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// A member like others.
+    Member,
+    /// It is being emptied and takes no new chunks.
+    Draining,
+    /// An operator removed it.
+    Removed,
+    /// A newer registration has taken its place.
+    Replaced,
+}
+
+impl Standing {
+    /// By the state in the node's row; none when this registration is not the newest.
+    fn of(state: Option<&str>) -> Self {
+        match state {
+            None => Self::Replaced,
+            Some("draining") => Self::Draining,
+            Some("removed") => Self::Removed,
+            Some(_) => Self::Member,
+        }
+    }
 }
 
 /// Why a call of the registry failed.
@@ -77,36 +104,39 @@ impl Registry {
         Ok(Self { pool: pool.connect_lazy(database_url)? })
     }
 
-    /// Registers the drive.
+    /// Registers the drive, or registers it again.
     pub async fn register(&self, node: &Introduction) -> Result<Registration, RegistryError> {
-        let sql = "select number, registration, cluster from node_register($1, $2, $3, $4)";
-        let query = sqlx::query_as::<_, (i16, i64, Uuid)>(sql)
+        let sql = "select number, registration, cluster, state from node_register($1, $2, $3, $4)";
+        let query = sqlx::query_as::<_, (i16, i64, Uuid, String)>(sql)
             .bind(node.drive)
             .bind(&node.address)
             .bind(&node.zone)
             .bind(node.weight);
         let row = timeout(CALL_LIMIT, query.fetch_one(&self.pool)).await;
-        let (number, registration, cluster) = row.map_err(|_| RegistryError::Late)??;
+        let (number, registration, cluster, state) = row.map_err(|_| RegistryError::Late)??;
         let plain = u16::try_from(number).map_err(|_| RegistryError::Number(number))?;
-        Ok(Registration { number: NodeNumber(plain), registration, cluster })
+        let (number, standing) = (NodeNumber(plain), Standing::of(Some(&state)));
+        Ok(Registration { number, registration, cluster, standing })
     }
 
-    /// Says how the node is; `false` when a newer registration has taken its place.
+    /// Says how the node with this drive is, and learns where it stands.
     pub async fn heartbeat(
         &self,
+        drive: Uuid,
         registration: &Registration,
         health: &Health,
-    ) -> Result<bool, RegistryError> {
+    ) -> Result<Standing, RegistryError> {
         let bytes = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
-        let number = registration.number.0;
-        let query = sqlx::query_as::<_, (bool,)>("select node_heartbeat($1, $2, $3, $4, $5)")
-            .bind(i16::try_from(number).unwrap_or(i16::MAX))
+        let sql = "select node_heartbeat($1, $2, $3, $4, $5)";
+        let query = sqlx::query_scalar::<_, Option<String>>(sql)
+            .bind(drive)
             .bind(registration.registration)
             .bind(registry_state(health.state))
             .bind(bytes(health.capacity_bytes))
             .bind(bytes(health.free_bytes));
         let row = timeout(CALL_LIMIT, query.fetch_one(&self.pool)).await;
-        Ok(row.map_err(|_| RegistryError::Late)??.0)
+        let state = row.map_err(|_| RegistryError::Late)??;
+        Ok(Standing::of(state.as_deref()))
     }
 }
 
@@ -119,17 +149,18 @@ fn registry_state(state: DriveState) -> &'static str {
 }
 
 /// Registers, however long the database is away, then sends heartbeats until dropped. A node
-/// whose place a newer registration has taken is fenced and falls silent.
+/// that was removed, or whose place a newer registration has taken, is fenced and falls silent.
 pub async fn stay_registered(
     registry: Registry,
     introduction: Introduction,
     store: Arc<Store>,
     identity: Identity,
 ) {
+    let drive = introduction.drive;
     let registration = register_until_done(&registry, &introduction).await;
     let number = registration.number;
-    let (drive, cluster) = (Arc::clone(&store), registration.cluster);
-    let joined = tokio::task::spawn_blocking(move || drive.join(cluster)).await;
+    let (joining, cluster) = (Arc::clone(&store), registration.cluster);
+    let joined = tokio::task::spawn_blocking(move || joining.join(cluster)).await;
     if let Err(error) = joined.map_err(anyhow::Error::from).and_then(|joined| Ok(joined?)) {
         store.fence();
         tracing::error!(error = format!("{error:#}"), "this node refuses changes");
@@ -137,42 +168,72 @@ pub async fn stay_registered(
     }
     store.set_node(number);
     let registered = registration.registration.unsigned_abs();
-    identity.set(Registered { node: number, registration: registered });
     tracing::info!(
         node.number = number.0,
         node.registration = registered,
         cluster.id = %registration.cluster,
-        drive.id = %introduction.drive,
+        drive.id = %drive,
         "registered as node {number}"
     );
+    if !take_standing(registration.standing, number, &store) {
+        return;
+    }
+    identity.set(Registered { node: number, registration: registered });
     let mut ticks = interval(introduction.heartbeat);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut database_answers = true;
     loop {
         ticks.tick().await;
-        match beat(&registry, &registration, &store).await {
-            Ok(true) if !database_answers => {
-                database_answers = true;
-                tracing::info!("the database answers again");
+        // Without the drive's numbers the node is not well; its silence says so.
+        let Ok(health) = store.condition() else {
+            tracing::error!("the drive does not tell its size; no heartbeat is sent");
+            continue;
+        };
+        match registry.heartbeat(drive, &registration, &health).await {
+            Ok(standing) => {
+                if !std::mem::replace(&mut database_answers, true) {
+                    tracing::info!("the database answers again");
+                }
+                if !take_standing(standing, number, &store) {
+                    return;
+                }
             }
-            Ok(false) => {
-                store.fence();
-                tracing::error!(
-                    node.number = number.0,
-                    drive.id = %introduction.drive,
-                    "another process has registered this drive, or node {number} was removed: \
-                     this one refuses changes from now on. Stop one of the two, and never run \
-                     a copy of a drive"
-                );
-                return;
+            Err(error) => {
+                if std::mem::replace(&mut database_answers, false) {
+                    tracing::warn!(%error, "heartbeats fail; chunks are served on");
+                }
             }
-            Err(error) if database_answers => {
-                database_answers = false;
-                tracing::warn!(%error, "heartbeats fail; chunks are served on");
-            }
-            Ok(true) | Err(_) => {}
         }
     }
+}
+
+/// Does what the node's standing asks for; `false` when it is a member no more.
+fn take_standing(standing: Standing, number: NodeNumber, store: &Store) -> bool {
+    match standing {
+        Standing::Member => store.set_draining(false),
+        Standing::Draining => store.set_draining(true),
+        Standing::Removed => {
+            store.fence();
+            tracing::error!(
+                node.number = number.0,
+                drive.id = %store.drive_id(),
+                "node {number} was removed from the cluster: this process refuses changes from \
+                 now on. Stop it; to use the drive again, empty it first"
+            );
+            return false;
+        }
+        Standing::Replaced => {
+            store.fence();
+            tracing::error!(
+                node.number = number.0,
+                drive.id = %store.drive_id(),
+                "another process has registered this drive as node {number}: this one refuses \
+                 changes from now on. Stop one of the two, and never run a copy of a drive"
+            );
+            return false;
+        }
+    }
+    true
 }
 
 async fn register_until_done(registry: &Registry, introduction: &Introduction) -> Registration {
@@ -188,17 +249,4 @@ async fn register_until_done(registry: &Registry, introduction: &Introduction) -
         sleep(back_off).await;
         back_off = (back_off * 2).min(LAST_BACK_OFF);
     }
-}
-
-async fn beat(
-    registry: &Registry,
-    registration: &Registration,
-    store: &Arc<Store>,
-) -> Result<bool, RegistryError> {
-    let Ok(health) = store.condition() else {
-        // Without the drive's numbers the node is not well; its silence says so.
-        tracing::error!("the drive does not tell its size; no heartbeat is sent");
-        return Ok(true);
-    };
-    registry.heartbeat(registration, &health).await
 }

@@ -229,7 +229,8 @@ pub trait Meta: Send + Sync + 'static {
         zone: &str,
         weight: f64,
     ) -> Result<NodeRow>;
-    /// Records a heartbeat. `false`: the registration is no longer the newest of this node.
+    /// Records a heartbeat and gives the node's state, in which an operator's decision stays.
+    /// `None`: the registration is no longer the newest of this node.
     async fn heartbeat(
         &self,
         node: NodeNumber,
@@ -237,7 +238,7 @@ pub trait Meta: Send + Sync + 'static {
         state: NodeState,
         capacity_bytes: u64,
         free_bytes: u64,
-    ) -> Result<bool>;
+    ) -> Result<Option<NodeState>>;
     /// All nodes that were ever registered, by number.
     async fn nodes(&self) -> Result<Vec<NodeRow>>;
     /// The cluster's id, made with the schema.

@@ -144,12 +144,21 @@ pub(super) async fn register(
     Ok(nodes)
 }
 
-/// Says that a node is there, until its drive is found to be somebody else's.
+/// Says that a node is there and takes what an operator decided, until the node is removed or
+/// its drive is found to be somebody else's.
 async fn heartbeat(store: Arc<Store>, row: NodeRow, meta: Arc<dyn Meta>, every: Duration) {
     loop {
         match beat(&store, &row, meta.as_ref()).await {
-            Ok(true) => {}
-            Ok(false) => {
+            Ok(Some(NodeState::Removed)) => {
+                tracing::error!(
+                    node = row.number.0,
+                    "this node was removed from the cluster: its drive is fenced here"
+                );
+                store.fence();
+                return;
+            }
+            Ok(Some(state)) => store.set_draining(state == NodeState::Draining),
+            Ok(None) => {
                 tracing::error!(
                     node = row.number.0,
                     "this drive was registered by another process: it is fenced here"
@@ -163,7 +172,10 @@ async fn heartbeat(store: Arc<Store>, row: NodeRow, meta: Arc<dyn Meta>, every: 
     }
 }
 
-async fn beat(store: &Store, row: &NodeRow, meta: &dyn Meta) -> Result<bool, MetaError> {
+/// The node's state; `None` when its drive was registered anew.
+type Beat = Result<Option<NodeState>, MetaError>;
+
+async fn beat(store: &Store, row: &NodeRow, meta: &dyn Meta) -> Beat {
     let (state, capacity, free) = match store.condition() {
         Ok(health) => (state_of(health.state), health.capacity_bytes, health.free_bytes),
         // A drive whose size can't be read takes nothing.

@@ -135,10 +135,12 @@ async fn nodes_keep_their_numbers(meta: &dyn Meta) {
     assert!(again.registration > first.registration);
 
     let beat = |registration, state| meta.heartbeat(first.number, registration, state, 100, 50);
-    assert!(!beat(first.registration, NodeState::Active).await.unwrap(), "the older is fenced");
-    assert!(beat(again.registration, NodeState::Full).await.unwrap());
+    let older = beat(first.registration, NodeState::Active).await.unwrap();
+    assert_eq!(older, None, "the older is fenced");
+    assert_eq!(beat(again.registration, NodeState::Full).await.unwrap(), Some(NodeState::Full));
     assert!(beat(again.registration, NodeState::Removed).await.is_err());
-    assert!(!meta.heartbeat(NodeNumber(9), 1, NodeState::Active, 0, 0).await.unwrap());
+    let nobody = meta.heartbeat(NodeNumber(9), 1, NodeState::Active, 0, 0).await.unwrap();
+    assert_eq!(nobody, None);
     let rows = meta.nodes().await.unwrap();
     assert_eq!(
         rows.iter().map(|row| row.state).collect::<Vec<_>>(),

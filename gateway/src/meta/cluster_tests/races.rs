@@ -178,14 +178,16 @@ async fn the_role_of_a_node_may_call_its_functions_and_nothing_else() {
     pg.end_lease(lease).await.unwrap();
     let mut node = connect(&url).await;
     as_node(&mut node, "set role sixfold_node").await.unwrap();
-    let register = "select * from node_register(gen_random_uuid(), '10.0.0.1:9100', 'a', 1)";
-    as_node(&mut node, register).await.unwrap();
-    as_node(&mut node, "select node_heartbeat(1::smallint, 1, 'active', 10, 5)").await.unwrap();
-    let sweep =
-        "select * from node_condemned(1::smallint, $1, array[gen_random_uuid()], '{0}', '{7}')";
-    for (registration, count) in [(1_i64, 1), (2, 0)] {
-        let rows = sqlx::query(sweep).bind(registration).fetch_all(&mut node).await.unwrap();
-        assert_eq!(rows.len(), count, "registration {registration}");
+    let registered = Uuid::new_v4();
+    register(&mut node, registered, Some("http://10.0.0.1:9100")).await.unwrap();
+    assert_eq!(beat(&mut node, registered, 1, "active").await.unwrap().as_deref(), Some("active"));
+    let sweep = "select * from node_condemned($1, $2, array[gen_random_uuid()], '{0}', '{7}')";
+    for (drive, registration, count) in
+        [(registered, 1_i64, 1), (registered, 2, 0), (Uuid::new_v4(), 1, 0)]
+    {
+        let query = sqlx::query(sweep).bind(drive).bind(registration);
+        let rows = query.fetch_all(&mut node).await.unwrap();
+        assert_eq!(rows.len(), count, "{drive} with registration {registration}");
     }
     for refused in [
         "select * from node",
@@ -194,13 +196,83 @@ async fn the_role_of_a_node_may_call_its_functions_and_nothing_else() {
         "update node set state = 'active'",
         "delete from lease",
         "select * from condemned_v1(1::smallint, '{}', '{}', '{}')",
+        "select * from register_node_v1(gen_random_uuid(), null, 'a', 1)",
+        "select heartbeat_v1(1::smallint, 1, 'active', 1, 1)",
         "create table t (x int)",
     ] {
         let error = as_node(&mut node, refused).await.unwrap_err();
         assert!(error.contains("permission denied"), "{refused}: {error}");
     }
-    let removed = as_node(&mut node, "select node_heartbeat(1::smallint, 1, 'removed', 1, 1)");
-    assert!(removed.await.unwrap_err().contains("can't say"));
+}
+
+async fn register(
+    node: &mut PgConnection,
+    drive: Uuid,
+    address: Option<&str>,
+) -> Result<(), sqlx::Error> {
+    let register = "select * from node_register($1, $2, 'a', 1)";
+    sqlx::query(register).bind(drive).bind(address).execute(node).await.map(|_| ())
+}
+
+async fn beat(
+    node: &mut PgConnection,
+    drive: Uuid,
+    registration: i64,
+    state: &str,
+) -> Result<Option<String>, sqlx::Error> {
+    let query = sqlx::query_scalar("select node_heartbeat($1, $2, $3, 10, 5)");
+    query.bind(drive).bind(registration).bind(state).fetch_one(node).await
+}
+
+/// A row without an address is an embedded node, which a node process can't say of itself; and
+/// whatever else it says is checked.
+#[tokio::test]
+async fn a_node_process_is_registered_with_an_address_only() {
+    let (pg, url) = pg().await;
+    let mut node = connect(&url).await;
+    as_node(&mut node, "set role sixfold_node").await.unwrap();
+    let long = format!("http://{}:1", "h".repeat(300));
+    let wrong = ["", "10.0.0.1:9100", "http://host", "ftp://host:1", "http://a@b:1", &long];
+    for address in wrong.map(Some).into_iter().chain([None]) {
+        let error = register(&mut node, Uuid::new_v4(), address).await.unwrap_err().to_string();
+        assert!(error.contains("needs an address"), "{address:?}: {error}");
+    }
+    for (values, expected) in [("'', 1", "zone"), ("null, 1", "zone"), ("'a', 'NaN'", "weight")] {
+        let register = "select * from node_register(gen_random_uuid(), 'http://a:1', ";
+        let statement = sqlx::AssertSqlSafe(format!("{register}{values})"));
+        let error = sqlx::raw_sql(statement).execute(&mut node).await.unwrap_err().to_string();
+        assert!(error.contains(expected), "{values}: {error}");
+    }
+    assert!(pg.nodes().await.unwrap().is_empty());
+    register(&mut node, Uuid::new_v4(), Some("https://[::1]:9100")).await.unwrap();
+    let error = beat(&mut node, Uuid::new_v4(), 1, "removed").await.unwrap_err();
+    assert!(error.to_string().contains("can't say"), "{error}");
+}
+
+/// A heartbeat tells the node what an operator decided; and it takes the id of the drive, which
+/// no other node knows.
+#[tokio::test]
+async fn a_heartbeat_learns_what_was_decided_and_speaks_for_its_own_drive_only() {
+    let (_pg, url) = pg().await;
+    let (mut node, mut operator) = (connect(&url).await, connect(&url).await);
+    as_node(&mut node, "set role sixfold_node").await.unwrap();
+    let drive = Uuid::new_v4();
+    register(&mut node, drive, Some("http://10.0.0.1:9100")).await.unwrap();
+    for (decided, said, learned) in [
+        ("active", "active", Some("active")),
+        ("draining", "active", Some("draining")),
+        ("draining", "draining", Some("draining")),
+        ("active", "draining", Some("active")),
+        ("active", "full", Some("full")),
+        ("removed", "active", Some("removed")),
+    ] {
+        let decide = sqlx::query("update node set state = $1").bind(decided);
+        decide.execute(&mut operator).await.unwrap();
+        let state = beat(&mut node, drive, 1, said).await.unwrap();
+        assert_eq!(state.as_deref(), learned, "{decided}, {said}");
+    }
+    assert_eq!(beat(&mut node, drive, 2, "active").await.unwrap(), None);
+    assert_eq!(beat(&mut node, Uuid::new_v4(), 1, "active").await.unwrap(), None);
 }
 
 /// The test server asks every role but its owner for a password.
@@ -210,6 +282,7 @@ async fn a_node_logs_in_with_the_password_that_was_set() {
     let with = |password: &str| url.replace("sixfold@", &format!("sixfold_node:{password}@"));
     pg.set_node_password("it's-quoted").await.unwrap();
     let mut node = connect(&with("it%27s-quoted")).await;
-    as_node(&mut node, "select node_heartbeat(1::smallint, 1, 'active', 1, 1)").await.unwrap();
+    let beat = "select node_heartbeat(gen_random_uuid(), 1, 'active', 1, 1)";
+    as_node(&mut node, beat).await.unwrap();
     assert!(PgConnection::connect(&with("guessed")).await.is_err());
 }

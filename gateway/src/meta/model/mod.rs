@@ -202,7 +202,7 @@ impl Meta for Model {
         state: NodeState,
         capacity_bytes: u64,
         free_bytes: u64,
-    ) -> Result<bool> {
+    ) -> Result<Option<NodeState>> {
         nodes::heartbeat(&mut self.state(), node, registration, state, capacity_bytes, free_bytes)
     }
     async fn nodes(&self) -> Result<Vec<NodeRow>> {

@@ -49,20 +49,20 @@ pub(super) fn heartbeat(
     node_state: NodeState,
     _capacity_bytes: u64,
     _free_bytes: u64,
-) -> Result<bool> {
+) -> Result<Option<NodeState>> {
     if node_state == NodeState::Removed {
         return Err(MetaError::Broken("a node can't say of itself that it is removed".to_owned()));
     }
     let now = state.now();
-    let Some((row, heard)) = state.nodes.rows.get_mut(&node) else { return Ok(false) };
+    let Some((row, heard)) = state.nodes.rows.get_mut(&node) else { return Ok(None) };
     if row.registration != registration {
-        return Ok(false);
+        return Ok(None);
     }
     *heard = now;
     if node_state != NodeState::Draining {
         row.state = kept(row.state, node_state);
     }
-    Ok(true)
+    Ok(Some(row.state))
 }
 
 /// What an operator decided stays, whatever the node says.

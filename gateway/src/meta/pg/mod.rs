@@ -225,7 +225,7 @@ impl Meta for Pg {
         state: NodeState,
         capacity_bytes: u64,
         free_bytes: u64,
-    ) -> Result<bool> {
+    ) -> Result<Option<NodeState>> {
         within(nodes::heartbeat(&self.pool, node, registration, state, capacity_bytes, free_bytes))
             .await
     }

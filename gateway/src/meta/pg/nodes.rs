@@ -43,7 +43,7 @@ pub(super) async fn register_node(
     weight: f64,
 ) -> Result<NodeRow> {
     let registered = sqlx::query!(
-        r#"select number as "number!" from node_register($1, $2, $3, $4)"#,
+        r#"select number as "number!" from register_node_v1($1, $2, $3, $4)"#,
         drive,
         address,
         zone,
@@ -64,9 +64,9 @@ pub(super) async fn heartbeat(
     state: NodeState,
     capacity_bytes: u64,
     free_bytes: u64,
-) -> Result<bool> {
-    sqlx::query_scalar!(
-        r#"select node_heartbeat($1, $2, $3, $4, $5) as "is_newest!""#,
+) -> Result<Option<NodeState>> {
+    let now = sqlx::query_scalar!(
+        "select heartbeat_v1($1, $2, $3, $4, $5)",
         node_number(node)?,
         registration,
         state_text(state),
@@ -75,7 +75,8 @@ pub(super) async fn heartbeat(
     )
     .fetch_one(pool)
     .await
-    .map_err(from_sqlx)
+    .map_err(from_sqlx)?;
+    now.as_deref().map(state_from).transpose()
 }
 
 pub(super) async fn nodes(pool: &PgPool) -> Result<Vec<NodeRow>> {
