@@ -5,6 +5,7 @@
 //! its gRPC code alone.
 
 use crate::chunks::NodeError;
+use std::error::Error;
 use tonic::metadata::{AsciiMetadataValue, MetadataMap};
 use tonic::{Code, Status};
 
@@ -76,8 +77,26 @@ fn from_transport(status: &Status) -> NodeError {
         Code::InvalidArgument | Code::OutOfRange | Code::Unimplemented => {
             NodeError::Invalid(status.message().to_owned())
         }
-        code => NodeError::Unavailable(format!("{code:?}: {}", status.message())),
+        code => {
+            let text = format!("{code:?}: {}{}", status.message(), causes(status));
+            NodeError::Unavailable(shortened(text))
+        }
     }
+}
+
+/// What stands behind a failure of the transport, as in ": invalid peer certificate: …".
+fn causes(status: &Status) -> String {
+    let mut text = String::new();
+    let mut cause = status.source();
+    while let Some(error) = cause {
+        let said = error.to_string();
+        if !text.ends_with(&said) {
+            text.push_str(": ");
+            text.push_str(&said);
+        }
+        cause = error.source();
+    }
+    text
 }
 
 fn shortened(mut text: String) -> String {

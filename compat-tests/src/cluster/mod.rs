@@ -9,6 +9,7 @@
 mod binaries;
 mod postgres;
 mod process;
+mod tmpfs;
 
 use std::net::TcpListener;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
@@ -21,6 +22,7 @@ use tempfile::TempDir;
 pub use binaries::binary;
 pub use postgres::Postgres;
 pub use process::Process;
+pub use tmpfs::Tmpfs;
 
 use crate::raw::Signer;
 
@@ -56,18 +58,34 @@ impl Form {
 pub struct Plan {
     form: Form,
     environment: Vec<(String, String)>,
+    node_arguments: Vec<String>,
+    drive_mib: Option<[u64; NODE_COUNT]>,
 }
 
 impl Plan {
     /// The form with the default settings.
     pub fn new(form: Form) -> Self {
-        Self { form, environment: Vec::new() }
+        Self { form, environment: Vec::new(), node_arguments: Vec::new(), drive_mib: None }
     }
 
     /// Sets an environment variable of every process.
     #[must_use]
     pub fn set(mut self, name: &str, value: &str) -> Self {
         self.environment.push((name.into(), value.into()));
+        self
+    }
+
+    /// Adds arguments to the command line of every node process.
+    #[must_use]
+    pub fn node_arguments(mut self, arguments: &[&str]) -> Self {
+        self.node_arguments.extend(arguments.iter().map(|argument| (*argument).to_owned()));
+        self
+    }
+
+    /// Makes each drive a file system of its own of so many MiB.
+    #[must_use]
+    pub fn drives_of_mib(mut self, sizes: [u64; NODE_COUNT]) -> Self {
+        self.drive_mib = Some(sizes);
         self
     }
 
@@ -89,10 +107,14 @@ impl Plan {
             gateway: None,
             nodes: Vec::new(),
             postgres,
+            mounts: Vec::new(),
             folder,
         };
         for index in 0..NODE_COUNT {
             std::fs::create_dir(server.drive(index)).expect("a drive");
+            if let Some(sizes) = server.plan.drive_mib {
+                server.mounts.push(Tmpfs::mount(&server.drive(index), sizes[index]));
+            }
         }
         if server.plan.form == Form::Separate {
             write_private(&server.folder().join("master.key"), MASTER_KEY);
@@ -117,6 +139,8 @@ pub struct Server {
     gateway: Option<Process>,
     nodes: Vec<Option<Process>>,
     postgres: Option<Postgres>,
+    // After the processes that hold files open on them.
+    mounts: Vec<Tmpfs>,
     // Dropped last: the processes work in it.
     folder: TempDir,
 }
@@ -171,6 +195,27 @@ impl Server {
     /// When there is none.
     pub fn node(&mut self, index: usize) -> &mut Process {
         self.nodes[index].as_mut().expect("a running node process")
+    }
+
+    /// The command that runs a node on the drive at `drive`, to run it once more or with other
+    /// settings on purpose.
+    pub fn node_command(&self, drive: &Path, address: &str) -> Command {
+        let mut command = self.command("sixfold-node");
+        command.arg(drive).args(["--listen", address]).args(&self.plan.node_arguments);
+        command
+    }
+
+    /// Starts a node's process in the place of one that was taken away.
+    pub fn start_node_as(&mut self, index: usize, command: &mut Command) {
+        let log = self.folder().join(format!("node{index}.log"));
+        self.nodes[index] = Some(Process::start("sixfold-node", command, &log));
+    }
+
+    /// What `sixfold node list --json` says.
+    pub fn node_list(&self) -> Vec<serde_json::Value> {
+        let output = self.command("sixfold").args(["node", "list", "--json"]).output();
+        let output = output.expect("sixfold node list");
+        serde_json::from_slice(&output.stdout).expect("a list of nodes")
     }
 
     /// The PostgreSQL of the separate form.
@@ -293,24 +338,16 @@ impl Server {
     /// A gateway that starts now knows all nodes from the first request on.
     fn wait_for_nodes(&self) {
         let until = Instant::now() + START_PATIENCE;
-        loop {
-            let output = self.command("sixfold").args(["node", "list", "--json"]).output();
-            let output = output.expect("sixfold node list");
-            let text = String::from_utf8_lossy(&output.stdout).into_owned();
-            if text.matches("\"active\"").count() == NODE_COUNT {
-                return;
-            }
-            assert!(Instant::now() < until, "the nodes do not register: {text}");
+        while self.node_list().iter().filter(|node| node["state"] == "active").count() != NODE_COUNT
+        {
+            assert!(Instant::now() < until, "the nodes do not register: {:?}", self.node_list());
             std::thread::sleep(Duration::from_millis(50));
         }
     }
 
     fn start_node(&mut self, index: usize) {
-        let address = free_address();
-        let mut command = self.command("sixfold-node");
-        command.arg(self.drive(index)).args(["--listen", &address]);
-        let log = self.folder().join(format!("node{index}.log"));
-        self.nodes[index] = Some(Process::start("sixfold-node", &mut command, &log));
+        let mut command = self.node_command(&self.drive(index), &free_address());
+        self.start_node_as(index, &mut command);
     }
 }
 

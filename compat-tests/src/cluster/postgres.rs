@@ -29,13 +29,30 @@ impl Postgres {
         initdb.args(["--locale=C", "-D"]).arg(&data);
         let output = initdb.output().expect("initdb");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        let mut postgres = account.command("postgres");
-        postgres.arg("-D").arg(&data).arg("-k").arg(folder);
-        postgres.args(["-c", "listen_addresses=", "-c", "max_connections=200"]);
-        let process = Process::start("postgres", &mut postgres, &folder.join("log"));
-        let postgres = Self { process, folder: folder.into() };
+        let postgres = Self { process: launch(folder), folder: folder.into() };
         postgres.wait_until_ready();
         postgres
+    }
+
+    /// Stops it at once, as a machine does that fails: connections break, new ones are refused.
+    pub fn take_away(&mut self) {
+        self.process.quit();
+    }
+
+    /// Starts it again on the same data and waits until it answers.
+    pub fn bring_back(&mut self) {
+        self.process = launch(&self.folder);
+        self.wait_until_ready();
+    }
+
+    /// What a statement answers, as text: a line per row.
+    ///
+    /// # Panics
+    /// When it fails.
+    pub fn query(&self, statement: &str) -> String {
+        let output = self.psql(statement).output().expect("psql");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).expect("text")
     }
 
     /// What a gateway is given as `DATABASE_URL`.
@@ -51,16 +68,25 @@ impl Postgres {
 
     fn wait_until_ready(&self) {
         let until = Instant::now() + Duration::from_secs(30);
-        let psql = || {
-            let mut psql = Command::new(programs().join("psql"));
-            psql.arg("-h").arg(&self.folder).args(["-U", "postgres", "-c", "select 1"]);
-            psql.output().expect("psql").status.success()
-        };
-        while !psql() {
+        while !self.psql("select 1").output().expect("psql").status.success() {
             assert!(Instant::now() < until, "no PostgreSQL: {}", self.process.log_tail());
             std::thread::sleep(Duration::from_millis(50));
         }
     }
+
+    fn psql(&self, statement: &str) -> Command {
+        let mut psql = Command::new(programs().join("psql"));
+        psql.arg("-h").arg(&self.folder).args(["-U", "postgres", "-At", "-c", statement]);
+        psql
+    }
+}
+
+/// Starts the server on the data below `folder`.
+fn launch(folder: &Path) -> Process {
+    let mut postgres = Account::fitting().command("postgres");
+    postgres.arg("-D").arg(folder.join("data")).arg("-k").arg(folder);
+    postgres.args(["-c", "listen_addresses=", "-c", "max_connections=200"]);
+    Process::start("postgres", &mut postgres, &folder.join("log"))
 }
 
 /// The account that the server runs as: it refuses to run as root.

@@ -72,6 +72,12 @@ impl Process {
         }
     }
 
+    /// SIGQUIT, then waits for the end: PostgreSQL ends at once, with all its processes.
+    pub fn quit(&mut self) -> ExitStatus {
+        self.signal("QUIT");
+        self.wait(STOP_PATIENCE)
+    }
+
     /// Waits until the process ends by itself.
     ///
     /// # Panics

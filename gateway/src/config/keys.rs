@@ -173,6 +173,23 @@ keys! {
         &["SIXFOLD_CLUSTER_SECRET"],
         "What gateways and nodes show each other; `openssl rand -hex 32` makes one.",
     );
+    CLUSTER_TLS_CERT = key(
+        "cluster.tls_cert",
+        &["SIXFOLD_CLUSTER_TLS_CERT"],
+        "Mutual TLS with the nodes, on top of the secret: the certificate to show, in PEM. All \
+         three files or none; every node then needs `--tls-cert`, `--tls-key` and `--tls-ca`.",
+    );
+    CLUSTER_TLS_KEY = key(
+        "cluster.tls_key",
+        &["SIXFOLD_CLUSTER_TLS_KEY"],
+        "Its private key in PEM.",
+    );
+    CLUSTER_TLS_CA = key(
+        "cluster.tls_ca",
+        &["SIXFOLD_CLUSTER_TLS_CA"],
+        "The authority that must have signed the nodes' certificates, in PEM. A node's \
+         certificate names the host in its address.",
+    );
     MASTER_KEY_FILE = key(
         "cluster.master_key_file",
         &["SIXFOLD_MASTER_KEY_FILE"],

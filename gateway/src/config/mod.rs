@@ -149,13 +149,28 @@ impl std::fmt::Debug for DatabaseConfig {
 pub struct ClusterConfig {
     /// Proves to a node that a gateway belongs to the cluster, and the other way round.
     pub secret: Option<String>,
+    /// Mutual TLS between gateways and nodes, on top of the secret; all nodes or none.
+    pub tls: Option<ClusterTls>,
     /// The file of the key under which secrets are sealed in the rows.
     pub master_key_file: Option<PathBuf>,
 }
 
+/// The files of mutual TLS, in PEM. A node is trusted when its certificate is signed by the
+/// authority and names the host in the node's address; the node asks the same authority.
+#[derive(Clone, Debug)]
+pub struct ClusterTls {
+    /// The certificate that is shown to nodes.
+    pub certificate: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+    /// The authority whose certificates nodes must have.
+    pub authority: PathBuf,
+}
+
 impl std::fmt::Debug for ClusterConfig {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(formatter, "ClusterConfig(master key file: {:?})", self.master_key_file)
+        let Self { tls, master_key_file, .. } = self;
+        write!(formatter, "ClusterConfig({tls:?}, master key file: {master_key_file:?})")
     }
 }
 

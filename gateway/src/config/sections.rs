@@ -3,8 +3,8 @@
 
 use super::reader::Reader;
 use super::{
-    ClusterConfig, ConfigError, DatabaseConfig, HttpConfig, LogConfig, RootCredentials, S3Config,
-    StorageConfig, TimesConfig, TlsFiles, keys, units,
+    ClusterConfig, ClusterTls, ConfigError, DatabaseConfig, HttpConfig, LogConfig, RootCredentials,
+    S3Config, StorageConfig, TimesConfig, TlsFiles, keys, units,
 };
 use crate::data::DataLimits;
 use crate::jobs::Paces;
@@ -78,8 +78,25 @@ pub(super) fn database(reader: &mut Reader<'_>) -> Result<DatabaseConfig, Config
 }
 
 pub(super) fn cluster(reader: &mut Reader<'_>) -> Result<ClusterConfig, ConfigError> {
+    let secret = reader.optional(&keys::CLUSTER_SECRET, units::secret_key)?;
+    let certificate = reader.optional(&keys::CLUSTER_TLS_CERT, units::path)?;
+    let key = reader.optional(&keys::CLUSTER_TLS_KEY, units::path)?;
+    let authority = reader.optional(&keys::CLUSTER_TLS_CA, units::path)?;
+    let tls = match (certificate, key, authority) {
+        (Some(certificate), Some(key), Some(authority)) => {
+            Some(ClusterTls { certificate, key, authority })
+        }
+        (None, None, None) => None,
+        _ => {
+            return Err(ConfigError::new(
+                "mutual TLS with nodes needs all of cluster.tls_cert, cluster.tls_key and \
+                 cluster.tls_ca",
+            ));
+        }
+    };
     Ok(ClusterConfig {
-        secret: reader.optional(&keys::CLUSTER_SECRET, units::secret_key)?,
+        secret,
+        tls,
         master_key_file: reader.optional(&keys::MASTER_KEY_FILE, units::path)?,
     })
 }

@@ -77,6 +77,8 @@ fn a_wrong_value_names_itself_its_source_and_the_mend() {
         let error = load(&none, &[(name, value)], "").unwrap_err();
         assert!(error.contains(value) && error.contains(name) && error.contains(mend), "{error}");
     }
+    let half = load(&none, &[("SIXFOLD_CLUSTER_TLS_CERT", "/cert")], "").unwrap_err();
+    assert!(half.contains("cluster.tls_ca"), "{half}");
     let secret = load(&none, &[("DATABASE_URL", "canary")], "").unwrap_err();
     assert!(!secret.contains("canary") && secret.contains("postgres://"), "{secret}");
     let unknown = load(&none, &[], "[http]\nadress = 1").unwrap_err();
@@ -109,7 +111,7 @@ fn the_root_pair_comes_from_our_names_or_minios_or_files() {
     assert!(load(&none, &short, "").unwrap_err().contains("8 to 256"));
 }
 
-/// A value of each setting that is not its default; both halves where two belong together.
+/// A value of each setting that is not its default.
 fn other_value(name: &str) -> &'static str {
     match name {
         "storage.dirs" => "/a:/b:/c:/d:/e:/f",
@@ -141,19 +143,18 @@ fn every_setting_changes_what_is_loaded() {
         let database = (config.database.max_connections, config.database.bin_dir.clone());
         format!("{:?} {secrets:?} {database:?}", Config { shown: Vec::new(), ..config })
     };
-    let pairs = [
-        ["http.tls_cert", "http.tls_key"],
-        ["http.tls_key", "http.tls_cert"],
-        ["root.access_key", "root.secret_key"],
-        ["root.secret_key", "root.access_key"],
+    let groups: [&[&str]; 3] = [
+        &["http.tls_cert", "http.tls_key"],
+        &["root.access_key", "root.secret_key"],
+        &["cluster.tls_cert", "cluster.tls_key", "cluster.tls_ca"],
     ];
     let default = loaded(&[]);
     for key in ALL {
-        let mut variables = vec![(key.environment[0], other_value(key.name))];
-        if let Some([_, other]) = pairs.iter().find(|[name, _]| *name == key.name) {
-            let other = ALL.iter().find(|key| key.name == *other).unwrap();
-            variables.push((other.environment[0], other_value(other.name)));
-        }
+        let group = groups.into_iter().find(|group| group.contains(&key.name));
+        let names = group.unwrap_or(std::slice::from_ref(&key.name));
+        let keys = ALL.iter().filter(|key| names.contains(&key.name));
+        let variables: Vec<_> =
+            keys.map(|key| (key.environment[0], other_value(key.name))).collect();
         assert_ne!(loaded(&variables), default, "{} changes nothing", key.name);
     }
 }

@@ -272,7 +272,7 @@ impl Directory {
             Ok(remote) => Some(Arc::new(Node::new(row.number, Arc::new(remote), &self.limits))),
             Err(error) => {
                 let node = row.number.0;
-                tracing::error!(node.id = node, "node {node} has no usable address: {error}");
+                tracing::error!(node.id = node, "node {node} can't be called: {error}");
                 None
             }
         }

@@ -19,7 +19,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tonic::Request;
-use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 
 /// While calls are open, the connection is asked for a sign of life this often, and given up
 /// when none comes in time: a stopped process or a cut cable is noticed within four seconds,
@@ -46,6 +46,42 @@ pub struct RemoteSettings {
     pub tls: Option<ClientTlsConfig>,
 }
 
+impl RemoteSettings {
+    /// The secret alone.
+    pub fn new(secret: ClusterSecret) -> Self {
+        Self { secret: Some(secret), tls: None }
+    }
+
+    /// With mutual TLS: certificate and key to show, and the authority of the nodes', in PEM.
+    /// Texts that are none of these are refused here and not at the first call.
+    pub fn with_tls(
+        self,
+        certificate: &str,
+        key: &str,
+        authority: &str,
+    ) -> Result<Self, tonic::transport::Error> {
+        let tls = ClientTlsConfig::new()
+            .identity(Identity::from_pem(certificate, key))
+            .ca_certificate(Certificate::from_pem(authority));
+        Endpoint::from_static("https://node").tls_config(tls.clone())?;
+        Ok(Self { tls: Some(tls), ..self })
+    }
+}
+
+/// Why a node can't be called.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum AddressError {
+    /// It is no address.
+    #[error("its address can't be used: {0}")]
+    Unusable(#[from] tonic::transport::Error),
+    /// The node wants TLS, and this process was given none.
+    #[error(
+        "it wants mutual TLS: set cluster.tls_cert, cluster.tls_key and cluster.tls_ca \
+         (SIXFOLD_CLUSTER_TLS_CERT, …_KEY, …_CA)"
+    )]
+    WantsTls,
+}
+
 /// See the module. One connection, made when it is first needed and again when it broke.
 pub(super) struct Remote {
     node: NodeNumber,
@@ -63,9 +99,11 @@ impl Remote {
         address: &str,
         settings: &RemoteSettings,
         connect: Duration,
-    ) -> Result<Self, tonic::transport::Error> {
+    ) -> Result<Self, AddressError> {
         let scheme = if settings.tls.is_some() { "https" } else { "http" };
         let uri = match address.split_once("://") {
+            Some(("https", _)) if settings.tls.is_none() => return Err(AddressError::WantsTls),
+            // With TLS here, a node without it is not spoken to in the clear.
             Some((_, rest)) => format!("{scheme}://{rest}"),
             None => format!("{scheme}://{address}"),
         };

@@ -7,7 +7,7 @@ use crate::auth::Identities;
 use crate::auth::access::Access;
 use crate::auth::keys::Keys;
 use crate::auth::secrets::Secrets;
-use crate::config::Config;
+use crate::config::{ClusterConfig, Config};
 use crate::data::{CurrentLease, Data};
 use crate::http::front::{Front, FrontSettings};
 use crate::http::health::Health;
@@ -17,11 +17,13 @@ use crate::jobs::{self, JobPace, Nodes, Paces, Runner};
 use crate::lease::Lease;
 use crate::meta::pg::Pg;
 use crate::meta::{Meta, MetaError};
-use crate::nodes::Directory;
+use crate::nodes::{Directory, RemoteSettings};
 use crate::postgres::checks;
 use crate::s3::service::Service;
 use crate::shutdown::Shutdown;
 use anyhow::Context;
+use sixfold_proto::secret::ClusterSecret;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -59,6 +61,22 @@ pub(super) async fn database(url: &str, config: &Config) -> anyhow::Result<Pg> {
     let mut connection = pg.pool().acquire().await.context("can't connect to the database")?;
     checks::check(&mut connection).await.context("the database is refused")?;
     Ok(pg)
+}
+
+/// How nodes in other processes are called, with the certificates read and understood.
+pub(super) fn remote(
+    secret: ClusterSecret,
+    cluster: &ClusterConfig,
+) -> anyhow::Result<RemoteSettings> {
+    let settings = RemoteSettings::new(secret);
+    let Some(tls) = &cluster.tls else { return Ok(settings) };
+    let read = |path: &Path| {
+        let shown = path.display();
+        std::fs::read_to_string(path).with_context(|| format!("can't read {shown}"))
+    };
+    settings.with_tls(&read(&tls.certificate)?, &read(&tls.key)?, &read(&tls.authority)?).context(
+        "cluster.tls_cert, cluster.tls_key or cluster.tls_ca is not PEM, or the key is another's",
+    )
 }
 
 /// The handles of a running process.

@@ -7,7 +7,7 @@ use crate::auth::seal::MasterKey;
 use crate::config::{Config, ConfigError};
 use crate::lease::Lease;
 use crate::meta::{Meta, migrate};
-use crate::nodes::{Directory, RemoteSettings};
+use crate::nodes::Directory;
 use crate::shutdown::Shutdown;
 use anyhow::Context;
 use sixfold_proto::secret::ClusterSecret;
@@ -26,7 +26,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         root::take_given(given, &keys).await?;
     }
 
-    let remote = RemoteSettings { secret: Some(needed.secret), tls: None };
+    let remote = assembly::remote(needed.secret, &config.cluster)?;
     let cluster = meta.cluster_id().await?;
     let rows = Arc::clone(&meta);
     let directory =

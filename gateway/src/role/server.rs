@@ -10,7 +10,7 @@ use crate::config::Config;
 use crate::lease::Lease;
 use crate::meta::pg::Pg;
 use crate::meta::{Meta, migrate};
-use crate::nodes::{Directory, RemoteSettings};
+use crate::nodes::Directory;
 use crate::postgres::{DirectoryLock, Managed, Settings};
 use crate::shutdown::Shutdown;
 use anyhow::Context;
@@ -77,7 +77,7 @@ async fn directory(
 ) -> anyhow::Result<Arc<Directory>> {
     let cluster = meta.cluster_id().await?;
     let secret = config.cluster.secret.as_deref().map(ClusterSecret::parse).transpose()?;
-    let remote = secret.map(|secret| RemoteSettings { secret: Some(secret), tls: None });
+    let remote = secret.map(|secret| assembly::remote(secret, &config.cluster)).transpose()?;
     let directory = Directory::with_limits(cluster, Arc::clone(meta), nodes, remote, config.nodes);
     directory.refresh().await.context("can't read the registry of nodes")?;
     Ok(directory)
