@@ -6,20 +6,27 @@ use futures::future::{Either, Ready, ready};
 use http::{Request, Response};
 use sixfold_proto::chunks::NodeError;
 use sixfold_proto::secret::{ClusterSecret, SECRET_METADATA_KEY};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 use tonic::Status;
 use tower::{Layer, Service};
+
+/// A refusal is told in the log, and the next ones only after this long: whoever calls without
+/// the secret must not fill the log.
+const TOLD_EVERY: Duration = Duration::from_secs(60);
 
 /// Puts [`CheckSecret`] around a service.
 #[derive(Clone, Debug)]
 pub struct SecretLayer {
     secret: ClusterSecret,
+    told: LastTold,
 }
 
 impl SecretLayer {
     /// Lets calls with this secret pass.
     pub fn new(secret: ClusterSecret) -> Self {
-        Self { secret }
+        Self { secret, told: Arc::default() }
     }
 }
 
@@ -27,7 +34,7 @@ impl<S> Layer<S> for SecretLayer {
     type Service = CheckSecret<S>;
 
     fn layer(&self, inner: S) -> CheckSecret<S> {
-        CheckSecret { secret: self.secret.clone(), inner }
+        CheckSecret { secret: self.secret.clone(), told: Arc::clone(&self.told), inner }
     }
 }
 
@@ -35,7 +42,21 @@ impl<S> Layer<S> for SecretLayer {
 #[derive(Clone, Debug)]
 pub struct CheckSecret<S> {
     secret: ClusterSecret,
+    told: LastTold,
     inner: S,
+}
+
+/// When a refusal was last told, on any connection.
+type LastTold = Arc<Mutex<Option<Instant>>>;
+
+fn tell(told: &LastTold, is_without: bool) {
+    let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
+    if told.is_some_and(|at| at.elapsed() < TOLD_EVERY) {
+        return;
+    }
+    *told = Some(Instant::now());
+    let shown = if is_without { "without a cluster secret" } else { "with another cluster secret" };
+    tracing::warn!("refused a call {shown}: gateways and nodes must be given the same one");
 }
 
 impl<S, In, Out> Service<Request<In>> for CheckSecret<S>
@@ -60,6 +81,7 @@ where
         if allowed {
             return Either::Left(self.inner.call(request));
         }
+        tell(&self.told, request.headers().get(SECRET_METADATA_KEY).is_none());
         let refusal = Status::from(NodeError::Unauthenticated);
         Either::Right(ready(Ok(refusal.into_http())))
     }
