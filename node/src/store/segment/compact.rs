@@ -1,6 +1,6 @@
 //! Compaction gives the room of deleted small chunks back: a segment of which nothing is needed
 //! is removed at once, one of which less than half is needed is copied, synced, switched over
-//! and then removed.
+//! and then removed. Small segments, which crashes leave, are merged in the same way.
 
 use super::writer::{Operation, Request};
 use super::{Segments, scan};
@@ -69,7 +69,9 @@ fn work(inner: &Arc<Inner>, operations: &mpsc::Sender<Operation>) -> Result<(), 
             ask(operations, Request::Seal)?;
             continue;
         }
-        let Some(number) = inner.segments.most_wasteful() else { return Ok(()) };
+        let segments = &inner.segments;
+        let next = segments.most_wasteful().or_else(|| segments.smallest_of_many());
+        let Some(number) = next else { return Ok(()) };
         copy(inner, operations, number)?;
     }
 }

@@ -24,6 +24,15 @@ pub(super) const SEGMENT_BYTES: u64 = 64 * 1024 * 1024;
 /// A segment is sealed at this many records, which bounds its index to 3 MiB.
 pub(super) const MAX_RECORDS: usize = 65_536;
 
+/// A sealed segment below this is a small one. One that was sealed because it is full is larger,
+/// also when it is full of the smallest records.
+pub(super) const SMALL_SEGMENT_BYTES: u64 = 4 * 1024 * 1024;
+const _: () = assert!(SMALL_SEGMENT_BYTES <= (MAX_RECORDS * HEADER_BYTES) as u64);
+const _: () = assert!(SMALL_SEGMENT_BYTES < SEGMENT_BYTES);
+
+/// More small segments than this are merged: restarts after crashes must not leave ever more.
+pub(super) const MAX_SMALL_SEGMENTS: usize = 4;
+
 /// Segment files held open for reading; more are opened when asked for.
 const MAX_OPEN_FILES: usize = 64;
 
@@ -229,6 +238,16 @@ impl Segments {
         });
         let part = |segment: &Segment| segment.needed_bytes() * 1000 / segment.size_bytes.max(1);
         wasteful.min_by_key(|(_, segment)| part(segment)).map(|(number, _)| *number)
+    }
+
+    /// The smallest of the small segments, if there are too many of them.
+    fn smallest_of_many(&self) -> Option<u32> {
+        let table = super::lock(&self.table);
+        let is_small = |s: &Segment| s.sealed && s.size_bytes < SMALL_SEGMENT_BYTES;
+        let small = table.segments.iter().filter(|(_, segment)| is_small(segment));
+        let (count, smallest) =
+            (small.clone().count(), small.min_by_key(|(_, segment)| segment.size_bytes));
+        smallest.filter(|_| count > MAX_SMALL_SEGMENTS).map(|(number, _)| *number)
     }
 
     /// Whether the segment that is written holds next to nothing that is needed.

@@ -5,6 +5,7 @@
 
 use super::{copy_directory, files_below, open};
 use crate::conformance::{cells, check_stored, get, name, put, put_as};
+use crate::store::segment::MAX_SMALL_SEGMENTS;
 use crate::store::segment::writer::Request;
 use crate::store::{Step, Store, StoreOptions};
 use futures::future::join_all;
@@ -202,6 +203,28 @@ async fn deleting_everything_gives_the_room_back() {
     drop(store);
     let store = open(directory.path());
     assert_eq!(store.list(None, 10).await.unwrap(), vec![]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn small_segments_do_not_pile_up() {
+    let directory = tempfile::tempdir().unwrap();
+    let files = || files_below(&directory.path().join("segments")).len();
+    for round in 0..3 {
+        let store = open(directory.path());
+        for number in 0..10 {
+            let (name, cells) = small(round * 10 + number);
+            put(&*store, name, &cells).await.unwrap();
+            store.threads.ask(Request::Seal).await.unwrap();
+        }
+        // And the one that is written.
+        wait_until("a merge", || files() <= MAX_SMALL_SEGMENTS + 1).await;
+        for number in 0..(round + 1) * 10 {
+            let (name, cells) = small(number);
+            check_stored(&*store, name, &cells).await;
+        }
+        drop(store);
+        assert!(files() <= MAX_SMALL_SEGMENTS + 1, "round {round}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
