@@ -1,7 +1,7 @@
 //! A large chunk in a file of its own: written under no name, synced, named, its folder synced.
 
 use super::Inner;
-use super::format::{Geometry, HEADER_BYTES, Header, Seal, Subject};
+use super::format::{CHECKSUM_BYTES, Geometry, HEADER_BYTES, Header, Seal, Subject};
 use super::index::{Located, Place};
 use super::io::is_no_space;
 use super::names;
@@ -45,13 +45,13 @@ pub(super) struct FileWriter {
 }
 
 impl FileWriter {
-    /// Creates the file and writes header and `body`, the first cells with their checksums.
+    /// Creates the file and writes header and the first cells.
     pub(super) fn create(
         inner: &Arc<Inner>,
         name: ChunkName,
         writer: LeaseId,
         cell_bytes: u32,
-        body: &[u8],
+        first: &[Cell],
     ) -> Result<Self, NodeError> {
         let copy = inner.take_copy()?;
         let path = inner.drive.unfinished(copy.0);
@@ -59,29 +59,36 @@ impl FileWriter {
         let unfinished = Unfinished { inner: Arc::clone(inner), path, named: false };
         let subject = Subject::Chunk { writer, cell_bytes, body_bytes: 0 };
         let header = Header { name, copy, subject, batch: 0 }.encode(inner.drive.key());
-        let mut content = Box::new(Xxh3::new());
-        content.update(body);
-        let mut slices = [IoSlice::new(&header), IoSlice::new(body)];
-        inner.written(inner.io.write_all_at(&file, &mut slices, 0))?;
-        let body_bytes = body.len() as u64;
-        Ok(Self { unfinished, file, name, writer, copy, content, body_bytes })
+        let content = Box::new(Xxh3::new());
+        let mut created = Self { unfinished, file, name, writer, copy, content, body_bytes: 0 };
+        created.write(&header, first)?;
+        Ok(created)
     }
 
     /// Writes the next cells in one call to the system.
     pub(super) fn append(&mut self, cells: &[Cell]) -> Result<(), NodeError> {
+        if cells.is_empty() { Ok(()) } else { self.write(&[], cells) }
+    }
+
+    /// Writes cells behind the others, the first ones behind the header.
+    fn write(&mut self, header: &[u8], cells: &[Cell]) -> Result<(), NodeError> {
         let inner = Arc::clone(&self.unfinished.inner);
         let checksums: Vec<_> = cells.iter().map(|cell| cell.checksum.to_le_bytes()).collect();
-        let mut slices = Vec::with_capacity(2 * cells.len());
+        let mut slices = Vec::with_capacity(2 * cells.len() + 1);
+        let mut offset = HEADER_BYTES as u64 + self.body_bytes;
+        if !header.is_empty() {
+            slices.push(IoSlice::new(header));
+            offset = 0;
+        }
         for (cell, checksum) in cells.iter().zip(&checksums) {
             self.content.update(&cell.data);
             self.content.update(checksum);
             slices.push(IoSlice::new(&cell.data));
             slices.push(IoSlice::new(checksum));
         }
-        let written: usize = slices.iter().map(|slice| slice.len()).sum();
-        let offset = HEADER_BYTES as u64 + self.body_bytes;
         inner.written(inner.io.write_all_at(&self.file, &mut slices, offset))?;
-        self.body_bytes += written as u64;
+        let body_bytes = |cell: &Cell| (cell.data.len() + CHECKSUM_BYTES) as u64;
+        self.body_bytes += cells.iter().map(body_bytes).sum::<u64>();
         Ok(())
     }
 

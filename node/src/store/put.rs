@@ -26,24 +26,22 @@ pub(super) async fn put(
     inner.refuse_when_not_writable()?;
     let claim = Claim::take(&inner.index, name)?;
     let mut order = CellOrder::default();
-    let mut record: Option<Record> = None;
+    let mut cells = Vec::new();
     loop {
         match items.next().await {
             None => return Err(abandoned()),
             Some(PutItem::End) => break,
             Some(PutItem::Cell(cell)) => {
                 order.accept(&cell)?;
-                let record = record.get_or_insert_with(|| Record::new(cell.data.len()));
-                record.push(&cell);
+                cells.push(cell);
                 if order.data_bytes() > SMALL_CHUNK_BYTES {
-                    let first = std::mem::replace(record, Record::new(0));
-                    return Large { inner, name, writer, claim }.put(first, order, items).await;
+                    return Large { inner, name, writer, claim }.put(cells, order, items).await;
                 }
             }
         }
     }
     let geometry = order.geometry()?;
-    let record = record.ok_or_else(abandoned)?;
+    let record = Record::new(&cells);
     let old = lock(&inner.index).get(name);
     let (record, kept) = match old {
         None => (record, None),
@@ -87,33 +85,31 @@ struct Large<'a> {
 impl Large<'_> {
     async fn put(
         self,
-        first: Record,
+        first: Vec<Cell>,
         mut order: CellOrder,
         items: BoxStream<'static, PutItem>,
     ) -> Result<CopyNumber, NodeError> {
         let Self { name, writer, claim, .. } = self;
         let inner = Arc::clone(self.inner);
         let cell_bytes = order.cell_bytes();
-        let create = move || FileWriter::create(&inner, name, writer, cell_bytes, first.body());
+        let create = move || FileWriter::create(&inner, name, writer, cell_bytes, &first);
         let mut file = blocking(create).await?;
         // Cells that are there already are written together.
         let mut runs = items.ready_chunks(CELLS_PER_RUN as usize);
         loop {
             let run = runs.next().await.ok_or_else(abandoned)?;
             let (cells, ended) = accept_run(&mut order, run)?;
-            if !cells.is_empty() {
-                file = blocking(move || file.append(&cells).map(|()| file)).await?;
-            }
             if ended {
-                break;
+                let geometry = order.geometry()?;
+                return blocking(move || {
+                    let _claim = claim;
+                    file.append(&cells)?;
+                    file.publish(geometry)
+                })
+                .await;
             }
+            file = blocking(move || file.append(&cells).map(|()| file)).await?;
         }
-        let geometry = order.geometry()?;
-        blocking(move || {
-            let _claim = claim;
-            file.publish(geometry)
-        })
-        .await
     }
 }
 

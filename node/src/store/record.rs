@@ -59,27 +59,25 @@ impl CellOrder {
     }
 }
 
-/// The first cells of a chunk, or a whole small one, as the bytes of its record.
+/// A small chunk as the bytes of its record.
 pub(super) struct Record {
     bytes: Vec<u8>,
 }
 
 impl Record {
-    /// An empty record with room for its first cell.
-    pub(super) fn new(first_cell_bytes: usize) -> Self {
-        let room = HEADER_BYTES + first_cell_bytes + CHECKSUM_BYTES + SEAL_BYTES + RECORD_ALIGNMENT;
-        let mut bytes = Vec::with_capacity(room);
+    /// The record of these cells, with room for what follows them.
+    pub(super) fn new(cells: &[Cell]) -> Self {
+        let body: usize = cells.iter().map(|cell| cell.data.len() + CHECKSUM_BYTES).sum();
+        let mut bytes = Vec::with_capacity(HEADER_BYTES + body + SEAL_BYTES + RECORD_ALIGNMENT);
         bytes.resize(HEADER_BYTES, 0);
+        for cell in cells {
+            bytes.extend_from_slice(&cell.data);
+            bytes.extend_from_slice(&cell.checksum.to_le_bytes());
+        }
         Self { bytes }
     }
 
-    /// Lays the next cell down.
-    pub(super) fn push(&mut self, cell: &Cell) {
-        self.bytes.extend_from_slice(&cell.data);
-        self.bytes.extend_from_slice(&cell.checksum.to_le_bytes());
-    }
-
-    /// The cells so far with their checksums.
+    /// The cells with their checksums.
     pub(super) fn body(&self) -> &[u8] {
         &self.bytes[HEADER_BYTES..]
     }
