@@ -45,6 +45,7 @@ impl Md5 {
         md5
     }
 
+    #[allow(clippy::cast_possible_truncation)] // Less than a block.
     fn rest_bytes(&self) -> usize {
         (self.size % BLOCK_BYTES as u64) as usize
     }

@@ -97,7 +97,9 @@ impl<T: Together> Clone for Gathering<T> {
 
 impl<T: Together> std::fmt::Debug for Gathering<T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Gathering").field("waiting", &lock(&self.state).waiting.len()).finish()
+        f.debug_struct("Gathering")
+            .field("waiting", &lock(&self.state).waiting.len())
+            .finish_non_exhaustive()
     }
 }
 
