@@ -228,5 +228,5 @@ async fn full_drives_refuse_and_recover() {
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
     body.check(&address, &signer, "/nodes/again").await.unwrap();
-    wait_for_all_six(&server, Duration::from_secs(60)).await;
+    wait_for_all_six(&server, Duration::from_mins(1)).await;
 }

@@ -14,7 +14,7 @@ use tower::{Layer, Service};
 
 /// A refusal is told in the log, and the next ones only after this long: whoever calls without
 /// the secret must not fill the log.
-const TOLD_EVERY: Duration = Duration::from_secs(60);
+const TOLD_EVERY: Duration = Duration::from_mins(1);
 
 /// Puts [`CheckSecret`] around a service.
 #[derive(Clone, Debug)]

@@ -179,11 +179,11 @@ async fn put_and_delete(store: &Store, count: u64, dies: impl Fn(u64) -> bool) {
     let chunks: Vec<_> = (0..count).map(chunk).collect();
     let puts = chunks.iter().map(|(name, cells)| put(store, *name, cells));
     let copies: Vec<_> = join_all(puts).await.into_iter().map(Result::unwrap).collect();
-    let deletes = (0..count).filter(|number| dies(*number)).map(|number| {
+    let removals = (0..count).filter(|number| dies(*number)).map(|number| {
         let at = usize::try_from(number).unwrap();
         store.delete(chunks[at].0, copies[at])
     });
-    assert!(join_all(calls).await.iter().all(Result::is_ok));
+    assert!(join_all(removals).await.iter().all(Result::is_ok));
 }
 
 async fn wait_until(what: &str, done: impl Fn() -> bool) {
@@ -281,8 +281,8 @@ async fn a_crash_between_any_two_steps_loses_nothing() {
     armed.store(true, Ordering::SeqCst);
     let (replaced, replaced_cells) = kept(2);
     put_as(&store, replaced, LeaseId(9), &replaced_cells).await.unwrap();
-    let calls = (4..40_usize).map(|number| store.delete(kept(number as u64).0, copies[number]));
-    assert!(join_all(calls).await.iter().all(Result::is_ok));
+    let removals = (4..40_usize).map(|number| store.delete(kept(number as u64).0, copies[number]));
+    assert!(join_all(removals).await.iter().all(Result::is_ok));
     let deleted = count.load(Ordering::SeqCst);
     wait_until("compaction", || segment_bytes(directory.path()) < 100_000).await;
     armed.store(false, Ordering::SeqCst);
