@@ -14,7 +14,7 @@ CARGO_FLAGS := --ignore-rust-version --locked
 
 ROOT_SHELL := $(if $(filter 0,$(shell id -u)),,sudo)
 
-.PHONY: help run build postgresql check test test-code test-memory demo docs sqlx deny
+.PHONY: help run build postgresql check test test-code test-memory demo bench bench-quick docs sqlx deny
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -70,6 +70,14 @@ test-code: postgresql
 
 demo: postgresql build ## real files in, two drives away, everything back
 	@SIXFOLD_BIN_DIR="$$CARGO_TARGET_DIR/release" scripts/demo.sh
+
+bench: postgresql build ## what a request costs in both forms; PEER=NAME=URL,key,secret,pid beside it
+	@SIXFOLD_BIN_DIR="$$CARGO_TARGET_DIR/release" cargo run --quiet --release $(CARGO_FLAGS) \
+	  -p compat-tests --bin bench -- --out docs $(if $(PEER),--peer "$(PEER)")
+
+bench-quick: postgresql build ## the same in under three minutes; fails on broken answers only
+	@SIXFOLD_BIN_DIR="$$CARGO_TARGET_DIR/release" cargo run --quiet --release $(CARGO_FLAGS) \
+	  -p compat-tests --bin bench -- --quick
 
 test-memory: postgresql build ## memory under large bodies in full: 32 of 512 MiB, one of 5 GiB
 	@SIXFOLD_BIN_DIR="$$CARGO_TARGET_DIR/release" SIXFOLD_MEMORY_MIB=512 \
