@@ -126,10 +126,19 @@ fn other_value(name: &str) -> &'static str {
         "times.lease_expiry" => "61s",
         "times.ring_refresh" => "6s",
         name if name.starts_with("times.") => "16s",
-        "http.header_timeout" | "http.body_idle" | "http.stall" | "http.drain" => "17s",
-        "data.stripe_wait" | "data.stall_give_up" | "data.spread_wait" | "data.cell_wait" => "17s",
-        "data.hedge_after" | "data.read_cut" => "17s",
-        "nodes.connect" | "nodes.first_answer" | "nodes.breaker_half_open" => "17s",
+        "http.header_timeout"
+        | "http.body_idle"
+        | "http.stall"
+        | "http.drain"
+        | "data.stripe_wait"
+        | "data.stall_give_up"
+        | "data.spread_wait"
+        | "data.cell_wait"
+        | "data.hedge_after"
+        | "data.read_cut"
+        | "nodes.connect"
+        | "nodes.first_answer"
+        | "nodes.breaker_half_open" => "17s",
         _ => "7",
     }
 }

@@ -146,8 +146,8 @@ impl Target {
         durable: &[bool; CHUNKS_PER_EXTENT],
         lost: &mut Vec<(usize, NodeError)>,
     ) {
-        for index in 0..CHUNKS_PER_EXTENT {
-            if !durable[index] && lost.iter().all(|(known, _)| *known != index) {
+        for (index, is_durable) in durable.iter().enumerate() {
+            if !is_durable && lost.iter().all(|(known, _)| *known != index) {
                 lost.push((index, self.given_up(index)));
             }
         }

@@ -25,12 +25,15 @@ struct Batch {
     _room: Option<Room>,
 }
 
+/// Batches that are read ahead, and the task that reads them.
+type Ahead = (mpsc::Receiver<Result<Batch, ReadError>>, Task<()>);
+
 /// The bytes of a body or of a range of it, in order. It ends early only with an error.
 pub struct BodyStream {
     remaining: u64,
     batch: Batch,
     /// The stripes after the first, and the task that reads them.
-    ahead: Option<(mpsc::Receiver<Result<Batch, ReadError>>, Task<()>)>,
+    ahead: Option<Ahead>,
 }
 
 impl BodyStream {

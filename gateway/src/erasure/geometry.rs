@@ -156,7 +156,7 @@ mod tests {
             for number in 0..geometry.stripe_count() {
                 let stripe = geometry.stripe(number);
                 prop_assert_eq!(stripe.start, next);
-                prop_assert!(stripe.cell_size % 2 == 0 && stripe.cell_size <= MAX_CELL_BYTES);
+                prop_assert!(stripe.cell_size.is_multiple_of(2) && stripe.cell_size <= MAX_CELL_BYTES);
                 if number + 1 < geometry.stripe_count() {
                     prop_assert_eq!(stripe.cell_size, MAX_CELL_BYTES);
                 }

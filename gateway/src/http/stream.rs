@@ -140,7 +140,7 @@ mod tests {
         let (ours, mut theirs) = tokio::io::duplex(1024);
         let mut stream = Guarded::new(ours, Duration::from_secs(60));
         let sender = tokio::spawn(async move {
-            theirs.write_all(&[1; 100_000]).await.unwrap();
+            theirs.write_all(&vec![1; 100_000]).await.unwrap();
             let mut answer = Vec::new();
             theirs.read_to_end(&mut answer).await.unwrap();
             answer

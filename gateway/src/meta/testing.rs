@@ -1,6 +1,8 @@
 //! Databases for tests: a new, migrated one for each, cloned from a template of this process. The
 //! server is the one that `SIXFOLD_TEST_DATABASE_URL` names, where the databases stay behind; or,
 //! without it, a private one that ends with the process.
+// A panic is how a test's surroundings fail.
+#![allow(clippy::expect_used)]
 
 use super::migrate::migrate;
 use super::pg::Pg;

@@ -93,6 +93,7 @@ mod tests {
 
     const NOW: OffsetDateTime = time::macros::datetime!(2026-03-01 12:00:00.7 UTC);
 
+    #[expect(clippy::unnecessary_wraps, reason = "conditions take an Option")]
     fn is(etag: &str) -> Option<ETagTest> {
         Some(ETagTest::Is(etag.to_owned()))
     }

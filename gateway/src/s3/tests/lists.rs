@@ -126,7 +126,7 @@ async fn last_modified_is_the_same_everywhere() {
     let list = store.send("GET", "/bucket", &[], "").await.expect(200);
     let (head, list) =
         (head.header("last-modified").unwrap(), list.element("LastModified").unwrap());
-    assert!(list.ends_with(".000Z"), "{list}");
+    assert!(list.contains(".000Z"), "{list}");
     assert_eq!(&list[11..19], &head[17..25]);
 }
 
