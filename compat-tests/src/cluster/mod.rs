@@ -6,12 +6,12 @@
 //! A test says what it needs with [`Plan`], gets a ready [`Server`], and may take its drives and
 //! processes away one by one. Everything is killed by its own process id when the `Server` is dropped.
 
+mod address;
 mod binaries;
 mod postgres;
 mod process;
 mod tmpfs;
 
-use std::net::TcpListener;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+pub use address::{free_address, is_ready};
 pub use binaries::binary;
 pub use postgres::Postgres;
 pub use process::Process;
@@ -365,31 +366,11 @@ impl Drop for Server {
     }
 }
 
-/// A loopback address whose port is free now.
-///
-/// # Panics
-/// When there is none.
-pub fn free_address() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("an address").to_string()
-}
-
 /// Writes a file that only its owner may read.
 fn write_private(path: &Path, text: &str) {
     std::fs::write(path, text).expect("write a private file");
     let private = std::fs::Permissions::from_mode(0o600);
     std::fs::set_permissions(path, private).expect("chmod");
-}
-
-/// Whether `GET /health/ready` answers 200.
-pub fn is_ready(address: &str) -> bool {
-    use std::io::{Read as _, Write as _};
-    let Ok(mut stream) = std::net::TcpStream::connect(address) else { return false };
-    let request =
-        format!("GET /health/ready HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
-    let mut answer = String::new();
-    let sent = stream.write_all(request.as_bytes());
-    sent.is_ok() && stream.read_to_string(&mut answer).is_ok() && answer.starts_with("HTTP/1.1 200")
 }
 
 /// Bytes occupied by all files below `folder`; what vanishes while it is read counts nothing.
