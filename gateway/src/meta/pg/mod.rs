@@ -6,6 +6,8 @@ mod chunks;
 mod columns;
 mod connect;
 mod error;
+#[cfg(test)]
+mod gathered;
 mod lease;
 mod nodes;
 mod object;
