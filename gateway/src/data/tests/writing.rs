@@ -105,18 +105,18 @@ async fn a_written_body_can_be_discarded() {
     nothing_is_left(&cluster).await;
 }
 
+/// No chunk and no stripe stays. A stripe that is being encoded when its write is given up keeps
+/// its room until the codec is done with it.
 async fn nothing_is_left(cluster: &Cluster) {
+    let chunks = || cluster.nodes.iter().map(|node| node.chunk_count()).collect::<Vec<_>>();
+    let stripes = || cluster.data.stripes_in_memory();
     for _ in 0..200 {
-        if cluster.nodes.iter().all(|node| node.chunk_count() == 0) {
-            assert_eq!(cluster.data.stripes_in_memory(), 0);
+        if stripes() == 0 && chunks().iter().all(|count| *count == 0) {
             return;
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    panic!(
-        "chunks are left: {:?}",
-        cluster.nodes.iter().map(|n| n.chunk_count()).collect::<Vec<_>>()
-    );
+    panic!("chunks are left: {:?}; stripes in memory: {}", chunks(), stripes());
 }
 
 /// Writes with `faults` on the first `count` nodes of the placement that a body gets: all
