@@ -18,12 +18,7 @@ async fn commit_by_hand(connection: &mut PgConnection, lease: LeaseId, extent: &
         .await
         .unwrap();
     let body = Uuid::new_v4();
-    sqlx::query("insert into body (id, refs) values ($1, 1)")
-        .bind(body)
-        .execute(&mut *connection)
-        .await
-        .unwrap();
-    sqlx::query("select insert_extents_v1($1, array[$1], array[$2], '{0}', '{10}', '{1}', '{0}', '{1,2,3,4,5,6}')")
+    sqlx::query("select insert_bodies_v1(array[$1], array[$1], array[$2], '{0}', '{10}', '{1}', '{0}', '{1,2,3,4,5,6}')")
         .bind(body)
         .bind(extent.id.to_uuid())
         .execute(&mut *connection)

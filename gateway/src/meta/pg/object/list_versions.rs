@@ -1,8 +1,9 @@
 //! Lists all versions and markers: one call of `list_versions_v1`.
 
-use super::super::columns::{ChecksumColumns, VersionColumns, limit_and_one, version_uuid};
+use super::super::columns::version_uuid;
 use super::super::error::from_sqlx;
-use super::super::page::{Listed, empty, page};
+use super::super::page::{Asked, empty, page};
+use super::listed::ListedVersion;
 use crate::meta::Result;
 use crate::meta::types::{BucketId, ListQuery, Page, Version, VersionId};
 use sqlx::PgPool;
@@ -16,50 +17,25 @@ pub(in crate::meta::pg) async fn list_versions(
     if query.limit == 0 {
         return Ok(empty());
     }
-    let rows = sqlx::query!(
-        r#"select common_prefix as "common_prefix?", is_current as "is_current!",
-            (entry).key as "key!", (entry).seq as "seq!", (entry).version as "version?",
-            (entry).marker as "marker!", (entry).modified as "modified!", (entry).body as "body?",
-            (entry).size as "size!", (entry).etag as "etag!",
-            (entry).storage_class as "storage_class!", (entry).headers as "headers!",
-            (entry).checksum_algorithm as "checksum_algorithm?",
-            (entry).checksum_kind as "checksum_kind?", (entry).checksum as "checksum?"
+    let asked = Asked::of(query);
+    let rows = sqlx::query_as!(
+        ListedVersion,
+        r#"select common_prefix as "common_prefix?", is_current as "is_current!", key as "key!",
+            seq as "seq!", version as "version?", marker as "marker!", modified as "modified!",
+            body as "body?", size as "size!", etag as "etag!", storage_class as "storage_class!",
+            checksum_algorithm as "checksum_algorithm?", checksum_kind as "checksum_kind?",
+            checksum as "checksum?"
         from list_versions_v1($1, $2, $3, $4, $5, $6, $7)"#,
         bucket.0,
-        query.prefix.as_bytes(),
-        query.delimiter.as_deref().map(str::as_bytes),
-        query.after.as_deref().map(str::as_bytes),
+        asked.prefix,
+        asked.delimiter,
+        asked.after,
         after_version.is_some(),
         after_version.and_then(version_uuid),
-        limit_and_one(query.limit)
+        asked.limit
     )
     .fetch_all(pool)
     .await
     .map_err(from_sqlx)?;
-    let listed = rows.into_iter().map(|row| {
-        if let Some(prefix) = row.common_prefix {
-            return Ok(Listed::Prefix(prefix));
-        }
-        let columns = VersionColumns {
-            key: row.key,
-            seq: row.seq,
-            version: row.version,
-            marker: row.marker,
-            is_current: row.is_current,
-            modified: row.modified,
-            body: row.body,
-            size: row.size,
-            etag: row.etag,
-            storage_class: row.storage_class,
-            headers: row.headers,
-            checksum: ChecksumColumns {
-                algorithm: row.checksum_algorithm,
-                kind: row.checksum_kind,
-                value: row.checksum,
-            },
-            parts: None,
-        };
-        columns.version().map(Listed::Entry)
-    });
-    page(listed.collect::<Result<_>>()?, query.limit)
+    page(rows, query.limit)
 }

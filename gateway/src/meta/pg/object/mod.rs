@@ -6,3 +6,4 @@ pub(super) mod extents;
 pub(super) mod find;
 pub(super) mod list;
 pub(super) mod list_versions;
+mod listed;

@@ -1,12 +1,51 @@
 //! Lists uploads under way: one call of `list_uploads_v1`.
 
-use super::super::columns::limit_and_one;
 use super::super::error::from_sqlx;
-use super::super::page::{Listed, empty, page};
+use super::super::page::{Asked, Listed, empty, page};
 use super::UploadRow;
 use crate::meta::Result;
 use crate::meta::types::{BucketId, ListQuery, Page, Upload, UploadId};
 use sqlx::PgPool;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+/// An upload, or a common prefix.
+#[derive(Debug)]
+struct ListedUpload {
+    common_prefix: Option<Vec<u8>>,
+    id: Uuid,
+    bucket_id: i64,
+    key: Vec<u8>,
+    started: OffsetDateTime,
+    initiator: Uuid,
+    storage_class: String,
+    headers: String,
+    checksum_algorithm: Option<i16>,
+    checksum_kind: Option<i16>,
+}
+
+impl Listed for ListedUpload {
+    type Entry = Upload;
+
+    fn common_prefix(&mut self) -> Option<Vec<u8>> {
+        self.common_prefix.take()
+    }
+
+    fn entry(self) -> Result<Upload> {
+        let columns = UploadRow {
+            id: self.id,
+            bucket_id: self.bucket_id,
+            key: self.key,
+            started: self.started,
+            initiator: self.initiator,
+            storage_class: self.storage_class,
+            headers: self.headers,
+            checksum_algorithm: self.checksum_algorithm,
+            checksum_kind: self.checksum_kind,
+        };
+        columns.upload()
+    }
+}
 
 pub(in crate::meta::pg) async fn list_uploads(
     pool: &PgPool,
@@ -17,39 +56,23 @@ pub(in crate::meta::pg) async fn list_uploads(
     if query.limit == 0 {
         return Ok(empty());
     }
-    let rows = sqlx::query!(
-        r#"select common_prefix as "common_prefix?", (entry).id as "id!",
-            (entry).key as "key!", (entry).started as "started!",
-            (entry).initiator as "initiator!", (entry).storage_class as "storage_class!",
-            (entry).headers as "headers!", (entry).checksum_algorithm as "checksum_algorithm?",
-            (entry).checksum_kind as "checksum_kind?"
+    let asked = Asked::of(query);
+    let rows = sqlx::query_as!(
+        ListedUpload,
+        r#"select common_prefix as "common_prefix?", id as "id!", $1::bigint as "bucket_id!",
+            key as "key!", started as "started!", initiator as "initiator!",
+            storage_class as "storage_class!", headers as "headers!",
+            checksum_algorithm as "checksum_algorithm?", checksum_kind as "checksum_kind?"
         from list_uploads_v1($1, $2, $3, $4, $5, $6)"#,
         bucket.0,
-        query.prefix.as_bytes(),
-        query.delimiter.as_deref().map(str::as_bytes),
-        query.after.as_deref().map(str::as_bytes),
+        asked.prefix,
+        asked.delimiter,
+        asked.after,
         after_upload.map(|upload| upload.0),
-        limit_and_one(query.limit)
+        asked.limit
     )
     .fetch_all(pool)
     .await
     .map_err(from_sqlx)?;
-    let listed = rows.into_iter().map(|row| {
-        if let Some(prefix) = row.common_prefix {
-            return Ok(Listed::Prefix(prefix));
-        }
-        let columns = UploadRow {
-            id: row.id,
-            bucket_id: bucket.0,
-            key: row.key,
-            started: row.started,
-            initiator: row.initiator,
-            storage_class: row.storage_class,
-            headers: row.headers,
-            checksum_algorithm: row.checksum_algorithm,
-            checksum_kind: row.checksum_kind,
-        };
-        columns.upload().map(Listed::Entry)
-    });
-    page(listed.collect::<Result<_>>()?, query.limit)
+    page(rows, query.limit)
 }

@@ -1,4 +1,4 @@
-//! The call of `commit_v2`: items as arrays of columns, one row of outcome for each.
+//! The call of `commit_v1`: items as arrays of columns, one row of outcome for each.
 
 use super::super::super::columns::{
     ChecksumColumns, ExtentArrays, headers_text, key_lock, lease_number, parts_text, size_number,
@@ -9,7 +9,7 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-/// What `commit_v2` answers for an item.
+/// What `commit_v1` answers for an item.
 #[derive(Debug)]
 pub(in crate::meta::pg) struct OutcomeRow {
     pub(in crate::meta::pg) outcome: String,
@@ -78,7 +78,7 @@ pub(in crate::meta::pg) async fn call(
     sqlx::query_as!(
         OutcomeRow,
         r#"select outcome as "outcome!", version as "version?", modified as "modified?"
-        from commit_v2($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17,
+        from commit_v1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17,
             $18, $19, $20, $21, $22, $23, $24, $25) order by ord"#,
         lease_number(first.lease),
         bucket,

@@ -1,4 +1,4 @@
-//! Makes versions visible. Concurrent commits of a bucket share one call of `commit_v2`: one
+//! Makes versions visible. Concurrent commits of a bucket share one call of `commit_v1`: one
 //! round trip and one wait for the log's sync for all of them.
 
 mod call;
@@ -79,7 +79,7 @@ async fn attempt(pool: &PgPool, items: &[Item]) -> std::result::Result<Vec<Outco
     let call = call::call(&mut connection, items, &extents);
     let error = match tokio::time::timeout(ANSWER_LIMIT, call).await {
         Ok(Ok(rows)) if rows.len() == items.len() => return Ok(rows),
-        Ok(Ok(_)) => MetaError::Broken("commit_v2 answered other items".to_owned()),
+        Ok(Ok(_)) => MetaError::Broken("commit_v1 answered other items".to_owned()),
         Ok(Err(error)) if !is_ambiguous(&error) => return Err(Failure::Undone(error)),
         Ok(Err(error)) => from_sqlx(error),
         Err(_) => MetaError::Unavailable(format!("no answer within {ANSWER_LIMIT:?}")),
@@ -106,7 +106,7 @@ fn undone(item: &Item, error: sqlx::Error) -> Result<CommitOutcome> {
 async fn alone(pool: &PgPool, item: &Item) -> Result<CommitOutcome> {
     match attempt(pool, std::slice::from_ref(item)).await {
         Ok(rows) => rows.into_iter().next().map_or_else(
-            || Err(MetaError::Broken("commit_v2 answered nothing".to_owned())),
+            || Err(MetaError::Broken("commit_v1 answered nothing".to_owned())),
             outcome,
         ),
         Err(Failure::Undone(error)) => undone(item, error),
@@ -123,7 +123,7 @@ fn outcome(row: OutcomeRow) -> Result<CommitOutcome> {
         ("precondition_failed", _) => Ok(CommitOutcome::PreconditionFailed),
         ("no_such_key", _) => Ok(CommitOutcome::NoSuchKey),
         ("source_gone", _) => Ok(CommitOutcome::SourceGone),
-        (other, _) => Err(MetaError::Broken(format!("commit_v2 answered {other}"))),
+        (other, _) => Err(MetaError::Broken(format!("commit_v1 answered {other}"))),
     }
 }
 
