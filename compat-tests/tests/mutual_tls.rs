@@ -1,5 +1,5 @@
 //! Mutual TLS between the gateway and the nodes, with certificates made by `openssl` on the spot:
-//! the right ones work, none and foreign ones get nothing.
+//! the right ones work, none and foreign ones get nothing; with the cluster secret and without it.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use compat_tests::cluster::{Form, Plan, Process, Server, free_address};
+use compat_tests::cluster::{CLUSTER_SECRET, Form, Plan, Process, Server, free_address};
 use compat_tests::objects::Body;
 use compat_tests::raw::{Connection, Request};
 
@@ -50,6 +50,8 @@ fn gateway_with(server: &Server, name: &str, files: [&str; 3]) -> (Process, Stri
     let settings =
         ["SIXFOLD_CLUSTER_TLS_CERT", "SIXFOLD_CLUSTER_TLS_KEY", "SIXFOLD_CLUSTER_TLS_CA"];
     command.envs(settings.into_iter().zip(files));
+    // Whatever it shows beside its certificates is not what it lacks.
+    command.env("SIXFOLD_CLUSTER_SECRET", CLUSTER_SECRET);
     let log = server.folder().join(format!("{name}.log"));
     (Process::start(name, &mut command, &log), address, log)
 }
@@ -76,6 +78,15 @@ async fn gets_nothing(server: &Server, address: &str, log: &Path, why: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn only_certificates_of_the_same_authority_are_served() {
+    served_by_certificate(|plan| plan).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn certificates_are_enough_without_a_cluster_secret() {
+    served_by_certificate(|plan| plan.set("SIXFOLD_CLUSTER_SECRET", "")).await;
+}
+
+async fn served_by_certificate(with: impl FnOnce(Plan) -> Plan) {
     let folder = tempfile::tempdir().unwrap();
     let own = Certificates::make(folder.path().join("own"));
     let foreign = Certificates::make(folder.path().join("foreign"));
@@ -85,7 +96,7 @@ async fn only_certificates_of_the_same_authority_are_served() {
         .set("SIXFOLD_CLUSTER_TLS_CERT", &cert)
         .set("SIXFOLD_CLUSTER_TLS_KEY", &key)
         .set("SIXFOLD_CLUSTER_TLS_CA", &ca);
-    let server = plan.start();
+    let server = with(plan).start();
     let bucket = Request::put("/tls").sign(&server.signer(), server.address());
     bucket.send(server.address()).await.expect_status(200);
     let body = Body::new(1, 3_000_000);

@@ -1,5 +1,6 @@
 //! The node's settings: flags and environment, read once, checked before anything starts.
 
+use crate::rpc::Admission;
 use anyhow::{Context, bail, ensure};
 use sixfold_proto::secret::ClusterSecret;
 use std::net::SocketAddr;
@@ -32,7 +33,7 @@ pub struct Arguments {
     /// The cluster's PostgreSQL, with the node's limited role.
     #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
     database_url: Option<String>,
-    /// A file with the cluster secret.
+    /// A file with the cluster secret. Needed unless mutual TLS is set up.
     #[arg(long, env = "SIXFOLD_CLUSTER_SECRET_FILE", value_name = "FILE")]
     cluster_secret_file: Option<PathBuf>,
     // No flag: other users of the machine see a process's flags.
@@ -69,10 +70,8 @@ pub struct Config {
     pub heartbeat: Duration,
     /// The URL of PostgreSQL.
     pub database_url: String,
-    /// What every call must carry.
-    pub secret: ClusterSecret,
-    /// Mutual TLS, if wanted.
-    pub tls: Option<ServerTlsConfig>,
+    /// What every call must show.
+    pub admission: Admission,
     /// The filter of the log.
     pub log: String,
 }
@@ -81,8 +80,9 @@ impl Config {
     /// Checks the arguments and reads the files that they name. Every error is one line that
     /// says what to do.
     pub fn from_arguments(arguments: Arguments) -> anyhow::Result<Self> {
-        let secret = secret(&arguments)?;
         let tls = tls(&arguments)?;
+        let has_tls = tls.is_some();
+        let admission = admission(secret(&arguments)?, tls)?;
         let database_url = arguments.database_url.context(
             "no database: give --database-url or DATABASE_URL, as in \
              postgres://sixfold_node@host/sixfold",
@@ -97,7 +97,7 @@ impl Config {
             zone_is_plain && (1..=64).contains(&arguments.zone.len()),
             "--zone takes 1 to 64 letters, digits and signs without spaces"
         );
-        let advertise = advertise(arguments.advertise, arguments.listen, tls.is_some())?;
+        let advertise = advertise(arguments.advertise, arguments.listen, has_tls)?;
         Ok(Self {
             dir: arguments.dir,
             listen: arguments.listen,
@@ -106,8 +106,7 @@ impl Config {
             weight: arguments.weight,
             heartbeat: heartbeat(&arguments.heartbeat)?,
             database_url,
-            secret,
-            tls,
+            admission,
             log: arguments.log,
         })
     }
@@ -125,20 +124,34 @@ fn heartbeat(text: &str) -> anyhow::Result<Duration> {
     Ok(Duration::from_millis(milliseconds.with_context(wrong)?))
 }
 
-fn secret(arguments: &Arguments) -> anyhow::Result<ClusterSecret> {
+/// One of the two at least: a node that everybody may call does not start.
+fn admission(
+    secret: Option<ClusterSecret>,
+    tls: Option<ServerTlsConfig>,
+) -> anyhow::Result<Admission> {
+    match (secret, tls) {
+        (Some(secret), tls) => Ok(Admission::by_secret(secret, tls)),
+        (None, Some(tls)) => Ok(Admission::by_certificate(tls)),
+        (None, None) => bail!(
+            "no cluster secret: give --cluster-secret-file FILE, SIXFOLD_CLUSTER_SECRET_FILE or \
+             SIXFOLD_CLUSTER_SECRET (`openssl rand -hex 32` makes one for the whole cluster), or \
+             mutual TLS by --tls-cert, --tls-key and --tls-ca"
+        ),
+    }
+}
+
+fn secret(arguments: &Arguments) -> anyhow::Result<Option<ClusterSecret>> {
     let (text, origin) = match arguments {
         Arguments { cluster_secret_file: Some(path), .. } => {
             (read(path)?, path.display().to_string())
         }
-        Arguments { cluster_secret_from_environment: Some(text), .. } => {
+        // A variable without a value is one that is not set, as for the gateway.
+        Arguments { cluster_secret_from_environment: Some(text), .. } if !text.is_empty() => {
             (text.clone(), "SIXFOLD_CLUSTER_SECRET".to_owned())
         }
-        _ => bail!(
-            "no cluster secret: give --cluster-secret-file FILE, SIXFOLD_CLUSTER_SECRET_FILE or \
-             SIXFOLD_CLUSTER_SECRET; `openssl rand -hex 32` makes one for the whole cluster"
-        ),
+        _ => return Ok(None),
     };
-    ClusterSecret::parse(&text).context(origin)
+    ClusterSecret::parse(&text).context(origin).map(Some)
 }
 
 fn tls(arguments: &Arguments) -> anyhow::Result<Option<ServerTlsConfig>> {
@@ -206,6 +219,7 @@ mod tests {
         let bare = Arguments::parse_from(["sixfold-node", "/drive", "--database-url", "x"]);
         let error = Config::from_arguments(bare).unwrap_err().to_string();
         assert!(error.contains("no cluster secret") && error.contains("openssl"), "{error}");
+        assert!(error.contains("--tls-ca"), "{error}");
     }
 
     #[test]

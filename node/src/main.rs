@@ -72,8 +72,7 @@ async fn run(config: Config) -> anyhow::Result<()> {
     let identity = Identity::default();
     let service = NodeService::new(store.clone(), identity.clone());
     let stop = stop_signal()?;
-    let serving =
-        serve(listener, service, config.secret, config.tls, stop.clone().cancelled_owned());
+    let serving = serve(listener, service, config.admission, stop.clone().cancelled_owned());
     let heartbeats = tokio::spawn(stay_registered(registry, introduction, store, identity));
     let late = async {
         stop.cancelled().await;

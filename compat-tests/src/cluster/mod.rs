@@ -34,7 +34,8 @@ pub const ACCESS_KEY: &str = "COMPATTESTROOT";
 /// Its secret; with signs that a careless encoding would trip over.
 pub const SECRET_KEY: &str = "compat+tests/secret=0123456789";
 /// What gateway and nodes share.
-const CLUSTER_SECRET: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+/// What the processes of one cluster show each other, unless a plan says otherwise.
+pub const CLUSTER_SECRET: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 /// What the secrets of access keys are sealed with.
 const MASTER_KEY: &str = "fedcba9876543210fedcba9876543210fedcba9876543210fedcba9876543210";
 /// How long a start may take on a busy machine, `initdb` included.

@@ -176,7 +176,7 @@ keys! {
     CLUSTER_TLS_CERT = key(
         "cluster.tls_cert",
         &["SIXFOLD_CLUSTER_TLS_CERT"],
-        "Mutual TLS with the nodes, on top of the secret: the certificate to show, in PEM. All \
+        "Mutual TLS with the nodes, beside the secret or instead of it: the certificate to show, in PEM. All \
          three files or none; every node then needs `--tls-cert`, `--tls-key` and `--tls-ca`.",
     );
     CLUSTER_TLS_KEY = key(

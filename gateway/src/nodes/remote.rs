@@ -40,16 +40,16 @@ const CONNECTION_WINDOW: u32 = 1 << 30;
 /// How remote nodes are called.
 #[derive(Clone, Debug)]
 pub struct RemoteSettings {
-    /// What every call shows.
+    /// What every call shows. Without it the nodes must take the certificate for enough.
     pub secret: Option<ClusterSecret>,
     /// The certificates of mutual TLS.
     pub tls: Option<ClientTlsConfig>,
 }
 
 impl RemoteSettings {
-    /// The secret alone.
-    pub fn new(secret: ClusterSecret) -> Self {
-        Self { secret: Some(secret), tls: None }
+    /// Without TLS.
+    pub fn new(secret: Option<ClusterSecret>) -> Self {
+        Self { secret, tls: None }
     }
 
     /// With mutual TLS: certificate and key to show, and the authority of the nodes', in PEM.

@@ -63,18 +63,20 @@ pub(super) async fn database(url: &str, config: &Config) -> anyhow::Result<Pg> {
     Ok(pg)
 }
 
-/// How nodes in other processes are called, with the certificates read and understood.
-pub(super) fn remote(
-    secret: ClusterSecret,
-    cluster: &ClusterConfig,
-) -> anyhow::Result<RemoteSettings> {
+/// How nodes in other processes are called, with the secret and the certificates read and
+/// understood. None where neither is set: no node would answer.
+pub(super) fn remote(cluster: &ClusterConfig) -> anyhow::Result<Option<RemoteSettings>> {
+    let secret = cluster.secret.as_deref().map(ClusterSecret::parse).transpose()?;
+    let has_secret = secret.is_some();
     let settings = RemoteSettings::new(secret);
-    let Some(tls) = &cluster.tls else { return Ok(settings) };
+    let Some(tls) = &cluster.tls else { return Ok(has_secret.then_some(settings)) };
     let read = |path: &Path| {
         let shown = path.display();
         std::fs::read_to_string(path).with_context(|| format!("can't read {shown}"))
     };
-    settings.with_tls(&read(&tls.certificate)?, &read(&tls.key)?, &read(&tls.authority)?).context(
+    let (certificate, key) = (read(&tls.certificate)?, read(&tls.key)?);
+    let settings = settings.with_tls(&certificate, &key, &read(&tls.authority)?);
+    settings.map(Some).context(
         "cluster.tls_cert, cluster.tls_key or cluster.tls_ca is not PEM, or the key is another's",
     )
 }

@@ -7,10 +7,9 @@ use crate::auth::seal::MasterKey;
 use crate::config::{Config, ConfigError};
 use crate::lease::Lease;
 use crate::meta::{Meta, migrate};
-use crate::nodes::Directory;
+use crate::nodes::{Directory, RemoteSettings};
 use crate::shutdown::Shutdown;
 use anyhow::Context;
-use sixfold_proto::secret::ClusterSecret;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -26,11 +25,10 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         root::take_given(given, &keys).await?;
     }
 
-    let remote = assembly::remote(needed.secret, &config.cluster)?;
     let cluster = meta.cluster_id().await?;
     let rows = Arc::clone(&meta);
     let directory =
-        Directory::with_limits(cluster, rows, HashMap::new(), Some(remote), config.nodes);
+        Directory::with_limits(cluster, rows, HashMap::new(), Some(needed.remote), config.nodes);
     directory.refresh().await.context("can't read the registry of nodes")?;
     let lease = Lease::begin(Arc::clone(&meta), "gateway", config.times.lease_renewal).await?;
 
@@ -51,16 +49,12 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
 struct Needed<'a> {
     url: &'a str,
     master_key: &'a std::path::Path,
-    secret: ClusterSecret,
+    remote: RemoteSettings,
 }
 
-fn needed(config: &Config) -> Result<Needed<'_>, ConfigError> {
+fn needed(config: &Config) -> anyhow::Result<Needed<'_>> {
     let missing =
         |what: &str, name: &str| ConfigError::new(format!("a gateway needs {what}: set {name}"));
-    let secret = config.cluster.secret.as_deref();
-    let secret = secret.ok_or_else(|| {
-        missing("the cluster secret", "SIXFOLD_CLUSTER_SECRET or SIXFOLD_CLUSTER_SECRET_FILE")
-    })?;
     Ok(Needed {
         url: config.database.url.as_deref().ok_or_else(|| missing("PostgreSQL", "DATABASE_URL"))?,
         master_key: config
@@ -68,7 +62,12 @@ fn needed(config: &Config) -> Result<Needed<'_>, ConfigError> {
             .master_key_file
             .as_deref()
             .ok_or_else(|| missing("the cluster's master key file", "SIXFOLD_MASTER_KEY_FILE"))?,
-        secret: ClusterSecret::parse(secret)
-            .map_err(|error| ConfigError::new(error.to_string()))?,
+        remote: assembly::remote(&config.cluster)?.ok_or_else(|| {
+            missing(
+                "the cluster secret, or certificates for mutual TLS with the nodes",
+                "SIXFOLD_CLUSTER_SECRET, SIXFOLD_CLUSTER_SECRET_FILE or SIXFOLD_CLUSTER_TLS_CERT, \
+                 …_KEY and …_CA",
+            )
+        })?,
     })
 }

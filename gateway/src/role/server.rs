@@ -16,7 +16,6 @@ use crate::shutdown::Shutdown;
 use anyhow::Context;
 use sixfold_proto::chunks::Chunks;
 use sixfold_proto::name::NodeNumber;
-use sixfold_proto::secret::ClusterSecret;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -69,15 +68,14 @@ async fn serve(
     served
 }
 
-/// The cluster's nodes: ours, and those that registered, when a secret lets us call them.
+/// The cluster's nodes: ours, and those that registered, when a secret or a certificate lets us call them.
 async fn directory(
     config: &Config,
     meta: &Arc<dyn Meta>,
     nodes: HashMap<NodeNumber, Arc<dyn Chunks>>,
 ) -> anyhow::Result<Arc<Directory>> {
     let cluster = meta.cluster_id().await?;
-    let secret = config.cluster.secret.as_deref().map(ClusterSecret::parse).transpose()?;
-    let remote = secret.map(|secret| assembly::remote(secret, &config.cluster)).transpose()?;
+    let remote = assembly::remote(&config.cluster)?;
     let directory = Directory::with_limits(cluster, Arc::clone(meta), nodes, remote, config.nodes);
     directory.refresh().await.context("can't read the registry of nodes")?;
     Ok(directory)

@@ -1,6 +1,7 @@
-//! The gRPC service over any [`Chunks`]: one file per call, the secret before all of them
-//! ([`secret`]), and the limits of a connection.
+//! The gRPC service over any [`Chunks`]: one file per call, [`Admission`] before all of them, and
+//! the limits of a connection.
 
+mod admission;
 mod delete;
 mod get;
 mod health;
@@ -9,6 +10,7 @@ mod put;
 mod secret;
 mod stat;
 
+pub use admission::Admission;
 pub use secret::{CheckSecret, SecretLayer};
 
 use futures::stream::BoxStream;
@@ -16,14 +18,13 @@ use sixfold_proto::chunks::{Chunks, NodeError};
 use sixfold_proto::name::NodeNumber;
 use sixfold_proto::node_v1;
 use sixfold_proto::node_v1::node_server::{Node, NodeServer};
-use sixfold_proto::secret::ClusterSecret;
 use sixfold_proto::{MAX_LIST_MESSAGE_BYTES, MAX_MESSAGE_BYTES};
 use std::future::Future;
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 use tokio::net::TcpListener;
+use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
-use tonic::transport::{Server, ServerTlsConfig};
 use tonic::{Request, Response, Status, Streaming};
 
 /// What one stream may have on its way unread: a few cells each way.
@@ -149,8 +150,7 @@ fn answer<T>(result: Result<T, NodeError>) -> Result<Response<T>, Status> {
 pub async fn serve(
     listener: TcpListener,
     service: NodeService,
-    secret: ClusterSecret,
-    tls: Option<ServerTlsConfig>,
+    admission: Admission,
     stop: impl Future<Output = ()>,
 ) -> Result<(), tonic::transport::Error> {
     let service = NodeServer::new(service)
@@ -163,12 +163,12 @@ pub async fn serve(
         .max_concurrent_streams(CALLS_PER_CONNECTION)
         .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT));
-    if let Some(tls) = tls {
-        server = server.tls_config(tls)?;
+    if let Some(tls) = admission.tls() {
+        server = server.tls_config(tls.clone())?;
     }
     let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
     server
-        .layer(SecretLayer::new(secret))
+        .layer(SecretLayer::new(admission.secret().cloned()))
         .serve_with_incoming_shutdown(service, incoming, stop)
         .await
 }

@@ -1,6 +1,7 @@
 //! The cluster secret, checked in front of everything: whatever the path, known or not, a call
 //! without the secret gets `Unauthenticated` and nothing else. There is no list of methods
-//! here that one could be missing from.
+//! here that one could be missing from. Where certificates alone admit, nothing is checked here:
+//! who has none did not get a connection.
 
 use futures::future::{Either, Ready, ready};
 use http::{Request, Response};
@@ -19,13 +20,13 @@ const TOLD_EVERY: Duration = Duration::from_mins(1);
 /// Puts [`CheckSecret`] around a service.
 #[derive(Clone, Debug)]
 pub struct SecretLayer {
-    secret: ClusterSecret,
+    secret: Option<ClusterSecret>,
     told: LastTold,
 }
 
 impl SecretLayer {
-    /// Lets calls with this secret pass.
-    pub fn new(secret: ClusterSecret) -> Self {
+    /// Lets calls with this secret pass; without one, all that came this far.
+    pub fn new(secret: Option<ClusterSecret>) -> Self {
         Self { secret, told: Arc::default() }
     }
 }
@@ -41,7 +42,7 @@ impl<S> Layer<S> for SecretLayer {
 /// Refuses calls that don't carry the secret exactly once.
 #[derive(Clone, Debug)]
 pub struct CheckSecret<S> {
-    secret: ClusterSecret,
+    secret: Option<ClusterSecret>,
     told: LastTold,
     inner: S,
 }
@@ -59,6 +60,14 @@ fn tell(told: &LastTold, is_without: bool) {
     tracing::warn!("refused a call {shown}: gateways and nodes must be given the same one");
 }
 
+fn shows(secret: &ClusterSecret, headers: &http::HeaderMap) -> bool {
+    let mut shown = headers.get_all(SECRET_METADATA_KEY).iter();
+    match (shown.next(), shown.next()) {
+        (Some(shown), None) => secret.matches(shown.as_bytes()),
+        _ => false,
+    }
+}
+
 impl<S, In, Out> Service<Request<In>> for CheckSecret<S>
 where
     S: Service<Request<In>, Response = Response<Out>>,
@@ -73,12 +82,7 @@ where
     }
 
     fn call(&mut self, request: Request<In>) -> Self::Future {
-        let mut shown = request.headers().get_all(SECRET_METADATA_KEY).iter();
-        let allowed = match (shown.next(), shown.next()) {
-            (Some(shown), None) => self.secret.matches(shown.as_bytes()),
-            _ => false,
-        };
-        if allowed {
+        if self.secret.as_ref().is_none_or(|secret| shows(secret, request.headers())) {
             return Either::Left(self.inner.call(request));
         }
         tell(&self.told, request.headers().get(SECRET_METADATA_KEY).is_none());

@@ -5,7 +5,7 @@ use sixfold_proto::chunks::{Cell, ChunkEntry, Health, PutItem};
 use sixfold_proto::name::{ChunkName, CopyNumber, LeaseId};
 use sixfold_proto::node_v1::node_client::NodeClient;
 use sixfold_proto::node_v1::put_request::Item;
-use sixfold_proto::secret::SECRET_METADATA_KEY;
+use sixfold_proto::secret::{ClusterSecret, SECRET_METADATA_KEY};
 use std::ops::Range;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -25,7 +25,12 @@ async fn node() -> (tempfile::TempDir, Arc<Store>, Channel) {
     identity.set(Registered { node: NodeNumber(3), registration: 8 });
     let service = NodeService::new(store.clone(), identity);
     let secret = ClusterSecret::parse(SECRET).unwrap();
-    tokio::spawn(serve(listener, service, secret, None, std::future::pending()));
+    tokio::spawn(serve(
+        listener,
+        service,
+        Admission::by_secret(secret, None),
+        std::future::pending(),
+    ));
     let endpoint = Channel::from_shared(format!("http://{address}")).unwrap();
     (directory, store, endpoint.connect_lazy())
 }
@@ -202,7 +207,7 @@ fn every_method_of_the_service_is_in_the_table_above() {
 
 #[tokio::test]
 async fn cve_2026_33186_paths_without_a_slash_want_the_secret_too() {
-    let layer = SecretLayer::new(ClusterSecret::parse(SECRET).unwrap());
+    let layer = SecretLayer::new(Some(ClusterSecret::parse(SECRET).unwrap()));
     let inner = tower::service_fn(|_: http::Request<()>| async {
         Ok::<_, std::convert::Infallible>(http::Response::new(true))
     });

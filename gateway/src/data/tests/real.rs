@@ -68,7 +68,9 @@ async fn remotes(shown_secret: &str) -> Remotes {
         let service = NodeService::new(Arc::new(store(directory.path(), number)), identity);
         let secret = ClusterSecret::parse(SECRET).unwrap();
         tasks.push(tokio::spawn(async move {
-            serve(listener, service, secret, None, std::future::pending()).await.unwrap();
+            serve(listener, service, Admission::by_secret(secret, None), std::future::pending())
+                .await
+                .unwrap();
         }));
     }
     let secret = Some(ClusterSecret::parse(shown_secret).unwrap());
