@@ -1,0 +1,68 @@
+//! Users, their keys, and nodes.
+
+use sixfold_proto::name::NodeNumber;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+/// A user's id, shown to clients as the canonical owner id (32 hex digits, twice).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct UserId(pub Uuid);
+
+/// A user: owns buckets, has access keys.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct User {
+    /// Its id.
+    pub id: UserId,
+    /// Its display name, unique.
+    pub name: String,
+}
+
+/// An access key with its owner. The secret is sealed under the master key.
+#[derive(Clone, PartialEq, Eq)]
+pub struct AccessKey {
+    /// The access key id.
+    pub access_key: String,
+    /// Nonce and ciphertext of the secret.
+    pub sealed_secret: Vec<u8>,
+    /// Whose it is.
+    pub user: User,
+    /// When it was created.
+    pub created: OffsetDateTime,
+}
+
+/// A node's row as the directory needs it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NodeRow {
+    /// Its number.
+    pub number: NodeNumber,
+    /// The id on its drive.
+    pub drive: Uuid,
+    /// Where it answers; `None` for an embedded node.
+    pub address: Option<String>,
+    /// Its failure domain.
+    pub zone: String,
+    /// Its share relative to others, above 0.
+    pub weight: f64,
+    /// Which registration this is; grows with each.
+    pub registration: i64,
+    /// What an operator or the node itself said of it: `active`, `draining`, `full`, `fenced`,
+    /// `removed`.
+    pub state: NodeState,
+    /// Seconds since its last heartbeat, by the database's clock.
+    pub silent_for: f64,
+}
+
+/// The recorded state of a node. Silence and death are measured by the watcher, not stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum NodeState {
+    /// Takes and serves chunks.
+    Active,
+    /// Being emptied.
+    Draining,
+    /// Its drive has no room.
+    Full,
+    /// Its drive failed a sync.
+    Fenced,
+    /// No longer part of the cluster.
+    Removed,
+}

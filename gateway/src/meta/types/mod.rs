@@ -1,0 +1,13 @@
+//! What the rows say, in the words of the design.
+
+mod cluster;
+mod objects;
+mod uploads;
+
+pub use cluster::{AccessKey, NodeRow, NodeState, User, UserId};
+pub use objects::{
+    BodyId, BodySource, Bucket, BucketId, Checksum, ChecksumAlgorithm, ChecksumType, ChunkSet,
+    Commit, CommitOutcome, Content, DeleteOutcome, Extent, Found, Headers, Key, ListQuery, NewBody,
+    ObjectPart, Page, Placement, Version, VersionId, Versioning, WriteCondition,
+};
+pub use uploads::{CompleteOutcome, Completion, Part, PartOutcome, Upload, UploadId};
