@@ -38,6 +38,10 @@ create table part (
 );
 comment on table part is 'The parts of uploads under way. The body of a part is its own alone; null when the part is empty.';
 
+create table deleted_bucket (id bigint primary key);
+comment on table deleted_bucket is
+    'Buckets deleted with uploads under way, until the uploads are given up page by page.';
+
 -- Frees what uploads hold and forgets them. Their rows are locked FOR UPDATE by the caller.
 create function drop_uploads_v1(p_uploads uuid[]) returns void language plpgsql volatile as $$
 begin
@@ -47,11 +51,11 @@ begin
     delete from upload u where u.id = any (p_uploads);
 end $$;
 
--- Deletes a bucket without versions; uploads under way are given up with it, as Amazon does.
+-- Deletes a bucket without versions, as Amazon does also while uploads are under way. From then on
+-- nobody finds those; there may be any number of them, so that giving them up is left to
+-- expire_uploads_v1.
 create function delete_bucket_v1(p_bucket bigint) returns void
 language plpgsql volatile as $$
-declare
-    v_uploads uuid[];
 begin
     perform 1 from bucket b where b.id = p_bucket for update;
     if not found then
@@ -61,9 +65,8 @@ begin
         or exists (select from noncurrent n where n.bucket_id = p_bucket) then
         raise exception 'the bucket is not empty' using errcode = 'SX004';
     end if;
-    v_uploads := array(
-        select u.id from upload u where u.bucket_id = p_bucket order by u.id for update);
-    perform drop_uploads_v1(v_uploads);
+    insert into deleted_bucket select p_bucket where exists (
+        select from upload u where u.bucket_id = p_bucket and u.completed_at is null);
     delete from bucket b where b.id = p_bucket;
 end $$;
 
@@ -81,7 +84,8 @@ declare
     v_modified timestamptz;
 begin
     perform lock_lease_v1(p_lease);
-    perform 1 from upload u where u.id = p_upload and u.completed_at is null for key share;
+    perform 1 from upload u join bucket b on b.id = u.bucket_id
+        where u.id = p_upload and u.completed_at is null for key share of u;
     if not found then
         return null;
     end if;
@@ -191,22 +195,49 @@ begin
     return true;
 end $$;
 
--- Gives uploads up that had no activity for p_idle, and forgets completed ones after p_remember.
--- Whether a part has come is looked up again once the rows are locked.
-create function expire_uploads_v1(p_idle interval, p_remember interval, p_limit integer)
-returns bigint language plpgsql volatile as $$
+-- The uploads that expire_uploads_v1 may give up, locked: those of deleted buckets before those
+-- that had no activity since p_before. Whether a part has come is looked up again once the rows
+-- are locked.
+create function expired_uploads_v1(p_before timestamptz, p_limit integer) returns uuid[]
+language plpgsql volatile as $$
 declare
-    v_before timestamptz := clock_timestamp() - p_idle;
     v_uploads uuid[];
 begin
     v_uploads := array(
-        select u.id from upload u where u.completed_at is null and u.started < v_before
-            and not exists (select from part p where p.upload_id = u.id and p.modified >= v_before)
-        order by u.id limit p_limit for update skip locked);
+        select u.id from deleted_bucket d join upload u on u.bucket_id = d.id
+        where u.completed_at is null limit p_limit for update of u skip locked);
+    if cardinality(v_uploads) > 0 then
+        return v_uploads;
+    end if;
     v_uploads := array(
+        select u.id from upload u where u.completed_at is null and u.started < p_before
+            and not exists (select from part p where p.upload_id = u.id and p.modified >= p_before)
+        order by u.id limit p_limit for update skip locked);
+    return array(
         select id from unnest(v_uploads) id where not exists (
-            select from part p where p.upload_id = id and p.modified >= v_before));
+            select from part p where p.upload_id = id and p.modified >= p_before));
+end $$;
+
+-- Gives uploads up that had no activity for p_idle or whose bucket was deleted, and forgets
+-- completed ones after p_remember: at most p_limit of each, and no more than 10 000 parts, which
+-- the largest upload has. Says how many it gave up.
+create function expire_uploads_v1(p_idle interval, p_remember interval, p_limit integer)
+returns bigint language plpgsql volatile as $$
+declare
+    v_parts bigint := 10000;
+    v_count bigint;
+    v_upload uuid;
+    v_uploads uuid[] := '{}';
+begin
+    foreach v_upload in array expired_uploads_v1(clock_timestamp() - p_idle, p_limit) loop
+        v_count := (select count(*) from part p where p.upload_id = v_upload);
+        exit when v_count > v_parts;
+        v_parts := v_parts - v_count;
+        v_uploads := v_uploads || v_upload;
+    end loop;
     perform drop_uploads_v1(v_uploads);
+    delete from deleted_bucket d where not exists (
+        select from upload u where u.bucket_id = d.id and u.completed_at is null);
     delete from upload u where u.id in (
         select c.id from upload c where c.completed_at < clock_timestamp() - p_remember
         order by c.completed_at limit p_limit for update skip locked);

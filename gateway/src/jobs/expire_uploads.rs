@@ -1,4 +1,4 @@
-//! Gives multipart uploads up that nobody has touched for days.
+//! Gives multipart uploads up that nobody has touched for days, or whose bucket was deleted.
 
 use super::{Job, JobPace, Paces, Progress};
 use crate::meta::Meta;
@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Uploads given up by one transaction; each may have 10 000 parts.
-const PER_STEP: usize = 5;
+/// The most uploads given up by one transaction; fewer where they have many parts.
+const PER_STEP: usize = 500;
 
 /// The job `expire_uploads`.
 pub struct ExpireUploads {
@@ -35,6 +35,6 @@ impl Job for ExpireUploads {
 
     async fn step(&self) -> anyhow::Result<Progress> {
         let count = self.meta.expire_uploads(self.idle, PER_STEP).await?;
-        Ok(if count >= PER_STEP as u64 { Progress::More(count) } else { Progress::Idle(count) })
+        Ok(if count > 0 { Progress::More(count) } else { Progress::Idle(0) })
     }
 }

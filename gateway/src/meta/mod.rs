@@ -93,7 +93,8 @@ pub trait Meta: Send + Sync + 'static {
     async fn create_bucket(&self, name: &str, owner: UserId) -> Result<Bucket>;
     /// A bucket by name.
     async fn bucket(&self, name: &str) -> Result<Option<Bucket>>;
-    /// Deletes an empty bucket; no object can slip in while it goes.
+    /// Deletes an empty bucket; no object can slip in while it goes. Uploads under way are not
+    /// found any more; [`Meta::expire_uploads`] gives them up.
     async fn delete_bucket(&self, bucket: BucketId) -> Result<()>;
     /// A user's buckets by name: those that begin with `prefix`, after `after`, at most `limit`.
     async fn buckets(
@@ -172,7 +173,8 @@ pub trait Meta: Send + Sync + 'static {
         query: &ListQuery,
         after_upload: Option<UploadId>,
     ) -> Result<Page<Upload>>;
-    /// Gives up to `limit` uploads up that had no activity for `idle`; says how many.
+    /// Gives up to `limit` uploads up whose bucket is gone or that had no activity for `idle`, and
+    /// says how many: fewer where they have many parts, 0 only when none is left.
     async fn expire_uploads(&self, idle: Duration, limit: usize) -> Result<u64>;
 
     // --- leases and chunks ---

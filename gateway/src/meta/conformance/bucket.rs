@@ -1,8 +1,9 @@
 //! Buckets.
 
-use super::fixture::{Fixture, OWNER};
-use crate::meta::types::{UserId, Versioning};
+use super::fixture::{Fixture, OWNER, part};
+use crate::meta::types::{PartOutcome, UserId, Versioning};
 use crate::meta::{Meta, MetaError};
+use std::time::Duration;
 use uuid::Uuid;
 
 pub(super) async fn creates_and_finds(meta: &dyn Meta) {
@@ -54,9 +55,15 @@ pub(super) async fn gives_uploads_up_with_the_bucket(meta: &dyn Meta) {
     let fixture = Fixture::new(meta).await;
     let upload = fixture.start_upload("key").await;
     let body = fixture.put_part(upload, 1, "e1", &[10]).await;
+    let many = fixture.start_upload("many").await;
     meta.delete_bucket(fixture.bucket.id).await.unwrap();
-    assert_eq!(fixture.freed().await, body.into_iter().collect());
     assert_eq!(meta.upload(fixture.bucket.id, "key", upload).await.unwrap(), None);
+    let late = meta.commit_part(fixture.lease, many, part(1, "e1", 0), None).await.unwrap();
+    assert_eq!(late, PartOutcome::NoSuchUpload);
+    for left in [1, 1, 0] {
+        assert_eq!(meta.expire_uploads(Duration::from_secs(3600), 1).await.unwrap(), left);
+    }
+    assert_eq!(fixture.freed().await, body.into_iter().collect());
 }
 
 pub(super) async fn refuses_writes_decided_by_an_old_configuration(meta: &dyn Meta) {

@@ -26,22 +26,13 @@ pub(super) fn bucket(state: &mut State, name: &str) -> Result<Option<Bucket>> {
     Ok(state.buckets.values().find(|bucket| bucket.name == name).cloned())
 }
 
-/// Uploads under way are given up with the bucket; versions and markers keep it.
+/// Uploads under way are not found without their bucket; versions and markers keep it.
 pub(super) fn delete_bucket(state: &mut State, bucket: BucketId) -> Result<()> {
     if !state.buckets.contains_key(&bucket) {
         return Err(MetaError::NoSuchBucket);
     }
     if state.versions.keys().any(|(of, _)| *of == bucket) {
         return Err(MetaError::BucketNotEmpty);
-    }
-    let uploads: Vec<_> = state
-        .uploads
-        .iter()
-        .filter(|(_, row)| row.upload.bucket == bucket)
-        .map(|(id, _)| *id)
-        .collect();
-    for upload in uploads {
-        super::upload::forget(state, upload);
     }
     state.buckets.remove(&bucket);
     Ok(())

@@ -34,16 +34,17 @@ pub(super) fn create_upload(
     Ok(upload)
 }
 
+/// Whether an upload is under way in a bucket that is there.
+fn is_open(state: &State, row: &UploadRow) -> bool {
+    row.completed.is_none() && state.buckets.contains_key(&row.upload.bucket)
+}
+
 /// The row of an upload under way.
-fn open<'a>(
-    state: &'a mut State,
-    bucket: BucketId,
-    key: &str,
-    id: UploadId,
-) -> Option<&'a mut UploadRow> {
-    state.uploads.get_mut(&id).filter(|row| {
-        row.completed.is_none() && row.upload.bucket == bucket && row.upload.key == key
-    })
+fn open<'a>(state: &'a State, bucket: BucketId, key: &str, id: UploadId) -> Option<&'a UploadRow> {
+    state
+        .uploads
+        .get(&id)
+        .filter(|row| is_open(state, row) && row.upload.bucket == bucket && row.upload.key == key)
 }
 
 #[allow(clippy::unnecessary_wraps)] // As PostgreSQL's, which may fail.
@@ -65,9 +66,10 @@ pub(super) fn commit_part(
 ) -> Result<PartOutcome> {
     state.check_lease(lease)?;
     let modified = state.now();
-    let Some(row) = state.uploads.get_mut(&upload).filter(|row| row.completed.is_none()) else {
+    if !state.uploads.get(&upload).is_some_and(|row| is_open(state, row)) {
         return Ok(PartOutcome::NoSuchUpload);
-    };
+    }
+    let Some(row) = state.uploads.get_mut(&upload) else { return Ok(PartOutcome::NoSuchUpload) };
     let number = part.number;
     let body_id = body.as_ref().map(|body| body.id);
     let new = PartRow { part: Part { modified, ..part }, body: body_id };
@@ -185,7 +187,7 @@ pub(super) fn completed(
 }
 
 /// Forgets an upload and frees its parts.
-pub(super) fn forget(state: &mut State, id: UploadId) {
+fn forget(state: &mut State, id: UploadId) {
     let row = state.uploads.remove(&id);
     for part in row.into_iter().flat_map(|row| row.parts.into_values()) {
         state.free_body(part.body);
@@ -227,10 +229,12 @@ pub(super) fn list_uploads(
 #[allow(clippy::unnecessary_wraps)] // As PostgreSQL's, which may fail.
 pub(super) fn expire_uploads(state: &mut State, idle: Duration, limit: usize) -> Result<u64> {
     let now = state.now();
+    let is_gone = |row: &UploadRow| !state.buckets.contains_key(&row.upload.bucket);
     let idle: Vec<_> = state
         .uploads
         .iter()
-        .filter(|(_, row)| row.completed.is_none() && last_activity(row) < now - idle)
+        .filter(|(_, row)| row.completed.is_none())
+        .filter(|(_, row)| is_gone(row) || last_activity(row) < now - idle)
         .map(|(id, _)| *id)
         .take(limit)
         .collect();

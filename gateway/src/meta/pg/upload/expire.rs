@@ -1,4 +1,5 @@
-//! Gives idle uploads up, and forgets completions that nobody repeats any more.
+//! Gives up uploads that are idle or whose bucket is gone, and forgets completions that nobody
+//! repeats any more.
 
 use super::super::error::from_sqlx;
 use crate::meta::{MetaError, Result};

@@ -1,4 +1,4 @@
-//! Finds an upload under way.
+//! Finds an upload under way. One whose bucket is gone waits to be given up, and is not found.
 
 use super::super::error::from_sqlx;
 use super::UploadRow;
@@ -14,9 +14,10 @@ pub(in crate::meta::pg) async fn upload(
 ) -> Result<Option<Upload>> {
     let row = sqlx::query_as!(
         UploadRow,
-        "select id, bucket_id, key, started, initiator, storage_class, headers,
-            checksum_algorithm, checksum_kind
-        from upload where id = $1 and bucket_id = $2 and key = $3 and completed_at is null",
+        "select u.id, u.bucket_id, u.key, u.started, u.initiator, u.storage_class, u.headers,
+            u.checksum_algorithm, u.checksum_kind
+        from upload u join bucket b on b.id = u.bucket_id
+        where u.id = $1 and u.bucket_id = $2 and u.key = $3 and u.completed_at is null",
         id.0,
         bucket.0,
         key.as_bytes()
