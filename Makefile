@@ -12,6 +12,10 @@ export SQLX_OFFLINE ?= true
 # s3s declares a newer Rust than it needs; on that newer Rust the flag does nothing.
 CARGO_FLAGS := --ignore-rust-version --locked
 
+# The load generator; BENCH="…" hands options on to it.
+BENCH_PROGRAM = cargo run --quiet --release $(CARGO_FLAGS) -p compat-tests --bin bench --
+BENCH ?=
+
 ROOT_SHELL := $(if $(filter 0,$(shell id -u)),,sudo)
 
 .PHONY: help run build postgresql check test test-code test-memory demo bench bench-quick docs sqlx deny
@@ -65,6 +69,10 @@ test-code: postgresql
 	@scripts/sqlx-prepare.sh --check
 	@echo "make test: building the programs that the tests start"
 	@cargo build -p sixfold -p sixfold-node $(CARGO_FLAGS)
+	@echo "make test: the quick benchmark, on builds without optimisation: for its answers, not its times"
+	@mkdir -p "$$CARGO_TARGET_DIR/bench-quick"
+	@SIXFOLD_BIN_DIR="$$CARGO_TARGET_DIR/debug" cargo run --quiet $(CARGO_FLAGS) \
+	  -p compat-tests --bin bench -- --quick --out "$$CARGO_TARGET_DIR/bench-quick"
 	@echo "make test: tests"
 	@SIXFOLD_MEMORY_MIB=$${SIXFOLD_MEMORY_MIB:-48} cargo test --workspace $(CARGO_FLAGS)
 
@@ -72,12 +80,11 @@ demo: postgresql build ## real files in, two drives away, everything back
 	@SIXFOLD_BIN_DIR="$$CARGO_TARGET_DIR/release" scripts/demo.sh
 
 bench: postgresql build ## what a request costs in both forms; PEER=NAME=URL,key,secret,pid beside it
-	@SIXFOLD_BIN_DIR="$$CARGO_TARGET_DIR/release" cargo run --quiet --release $(CARGO_FLAGS) \
-	  -p compat-tests --bin bench -- --out docs $(if $(PEER),--peer "$(PEER)")
+	@SIXFOLD_BIN_DIR="$$CARGO_TARGET_DIR/release" $(BENCH_PROGRAM) --out docs \
+	  $(if $(PEER),--peer "$(PEER)") $(BENCH)
 
 bench-quick: postgresql build ## the same in under three minutes; fails on broken answers only
-	@SIXFOLD_BIN_DIR="$$CARGO_TARGET_DIR/release" cargo run --quiet --release $(CARGO_FLAGS) \
-	  -p compat-tests --bin bench -- --quick
+	@SIXFOLD_BIN_DIR="$$CARGO_TARGET_DIR/release" $(BENCH_PROGRAM) --quick $(BENCH)
 
 test-memory: postgresql build ## memory under large bodies in full: 32 of 512 MiB, one of 5 GiB
 	@SIXFOLD_BIN_DIR="$$CARGO_TARGET_DIR/release" SIXFOLD_MEMORY_MIB=512 \

@@ -58,8 +58,8 @@ impl Answer {
         self
     }
 
-    fn framing(&self, to_head: bool) -> anyhow::Result<Framing> {
-        if to_head || self.status / 100 == 1 || matches!(self.status, 204 | 304) {
+    fn framing(&self) -> anyhow::Result<Framing> {
+        if self.status / 100 == 1 || matches!(self.status, 204 | 304) {
             return Ok(Framing::Length(0));
         }
         if self.header("transfer-encoding").is_some_and(|coding| coding.contains("chunked")) {
@@ -121,10 +121,16 @@ impl Connection {
         while answer.status == 100 {
             answer = self.head().await?;
         }
-        let framing = answer.framing(to_head)?;
-        let read = timeout(self.patience, self.body(framing)).await;
-        answer.body = read.context("the answer's body stopped")??;
+        if !to_head {
+            answer.body = self.rest(&answer).await?;
+        }
         Ok(answer)
+    }
+
+    /// Reads the body that follows `head`, the answer to anything but a HEAD.
+    pub async fn rest(&mut self, head: &Answer) -> anyhow::Result<Vec<u8>> {
+        let read = timeout(self.patience, self.body(head.framing()?)).await;
+        read.context("the answer's body stopped")?
     }
 
     /// Reads one status line and its headers, `100 Continue` included; the body is left unread.

@@ -1,124 +1,168 @@
 //! Measures Sixfold: starts it fresh in both forms, drives it with presigned requests over plain
-//! connections, and prints what a request costs. `--quick` takes under three minutes.
-//! `--peer NAME=URL,key,secret,pid[+pid…]` puts the same load on another S3 server.
-//! `--out FOLDER` writes `performance.json` and `performance.svg` there.
+//! connections, and prints what a request costs.
+//!
+//! The loads with marks run in rounds, of which the best counts; then a read with two nodes gone;
+//! then the matrix of kinds, sizes and clients. `--quick` takes a few of them for a short time.
+//! `--peer` puts the same loads on another S3 server, `--out` writes `performance.json`, `.svg`
+//! and the tables of `performance.md` there.
 //!
 //! It fails on a broken answer, never on a time.
 
-mod load;
+mod client;
+mod document;
+mod machine;
+mod measured;
+mod options;
+mod plan;
 mod plot;
+mod results;
+mod session;
+mod tables;
 mod usage;
 
-use std::path::PathBuf;
+use std::path::Path;
 
-use anyhow::{Context as _, bail};
 use compat_tests::cluster::{Form, Server};
-use compat_tests::raw::{Request, Signer};
-use load::{Load, Measured};
+use compat_tests::raw::Signer;
+use machine::Machine;
+use measured::Measured;
+use options::Options;
+use plan::{DEGRADED, Load, MARKS};
+use results::Results;
+use serde_json::json;
+use session::Session;
+use usage::Watched;
 
-/// What is run, in this order: gets read what the puts before them have written.
-const LOADS: [Load; 8] = [
-    Load { name: "PUT 4 KiB", method: "PUT", size: 4 << 10, clients: 32, requests: 6000 },
-    Load { name: "GET 4 KiB", method: "GET", size: 4 << 10, clients: 32, requests: 12000 },
-    Load { name: "HEAD", method: "HEAD", size: 4 << 10, clients: 32, requests: 12000 },
-    Load { name: "LIST of 1000", method: "LIST", size: 4 << 10, clients: 4, requests: 200 },
-    Load { name: "PUT 1 MiB", method: "PUT", size: 1 << 20, clients: 16, requests: 600 },
-    Load { name: "GET 1 MiB", method: "GET", size: 1 << 20, clients: 16, requests: 1800 },
-    Load { name: "PUT 16 MiB", method: "PUT", size: 16 << 20, clients: 8, requests: 64 },
-    Load { name: "GET 16 MiB", method: "GET", size: 16 << 20, clients: 8, requests: 192 },
-];
-
-/// A quick run makes a fraction of the requests.
-const QUICK_PART: usize = 5;
+/// Which two nodes are taken away.
+const TAKEN: [usize; 2] = [1, 4];
 
 /// A server under load.
+#[derive(Clone)]
 struct Target {
     name: String,
     address: String,
     signer: Signer,
-    /// Its processes, with their children; none: the children of this one.
-    pids: Vec<u32>,
+    watched: Watched,
 }
 
-#[derive(Default)]
-struct Options {
-    quick: bool,
-    out: Option<PathBuf>,
-    peers: Vec<Target>,
-}
-
-#[tokio::main]
+// One thread: the generator is to leave the cores to the servers.
+#[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
-    let options = options()?;
+    let options = Options::read(std::env::args().skip(1))?;
+    let machine = Machine::look();
+    println!("{}", machine.line());
+    if let Some(warning) = machine.warning() {
+        println!("bench: {warning}");
+    }
     let mut all = Vec::new();
-    for (form, name) in [(Form::Embedded, "embedded"), (Form::Separate, "six nodes")] {
-        let server = Server::start(form);
-        let (address, signer) = (server.address().to_owned(), server.signer());
-        let target = Target { name: name.to_owned(), address, signer, pids: Vec::new() };
-        all.extend(run(&target, options.quick).await?);
+    for form in &options.forms {
+        all.push(measure_form(*form, &options).await?);
     }
     for peer in &options.peers {
-        let ours = all.clone();
-        let theirs = run(peer, options.quick).await?;
-        print_ratios(&ours, &theirs);
-        all.extend(theirs);
+        let mut session = Session::open(peer.clone(), options.little).await?;
+        let theirs = measure(&mut session, &options, None).await?;
+        all.iter().for_each(|ours| print_ratios(ours, &theirs));
+        all.push(theirs);
     }
-    if let Some(folder) = options.out {
-        let json = all.iter().map(Measured::to_json).collect::<serde_json::Value>();
-        std::fs::write(folder.join("performance.json"), format!("{json:#}\n"))?;
-        std::fs::write(folder.join("performance.svg"), plot::svg(&all))?;
+    if let Some(folder) = &options.out {
+        write(folder, &machine, &options, &all)?;
     }
     Ok(())
 }
 
-fn options() -> anyhow::Result<Options> {
-    let mut options = Options::default();
-    let mut arguments = std::env::args().skip(1);
-    while let Some(argument) = arguments.next() {
-        let mut value = || arguments.next().with_context(|| format!("{argument} needs a value"));
-        match argument.as_str() {
-            "--quick" => options.quick = true,
-            "--out" => options.out = Some(value()?.into()),
-            "--peer" => options.peers.push(peer(&value()?)?),
-            other => bail!("unknown argument {other}"),
-        }
-    }
-    Ok(options)
-}
-
-/// `NAME=URL,key,secret,pid[+pid…]`
-fn peer(text: &str) -> anyhow::Result<Target> {
-    let (name, rest) = text.split_once('=').context("--peer NAME=URL,key,secret,pids")?;
-    let [url, key, secret, pids] = rest.split(',').collect::<Vec<_>>()[..] else {
-        bail!("--peer {name}=URL,key,secret,pids");
+async fn measure_form(form: Form, options: &Options) -> anyhow::Result<Results> {
+    let mut server = Server::start(form);
+    let name = if form == Form::Embedded { tables::EMBEDDED } else { tables::SEPARATE };
+    let target = Target {
+        name: name.to_owned(),
+        address: server.address().to_owned(),
+        signer: server.signer(),
+        watched: Watched::default(),
     };
-    let address = url.strip_prefix("http://").context("a peer's URL begins with http://")?;
-    let pids = pids.split('+').map(str::parse).collect::<Result<_, _>>()?;
-    let address = address.trim_end_matches('/').to_owned();
-    Ok(Target { name: name.to_owned(), address, signer: Signer::new(key, secret), pids })
+    let mut session = Session::open(target, options.little).await?;
+    measure(&mut session, options, Some(&mut server)).await
 }
 
-async fn run(target: &Target, quick: bool) -> anyhow::Result<Vec<Measured>> {
-    println!("\n{}", target.name);
-    let created = Request::put("/bench").sign(&target.signer, &target.address);
-    created.send(&target.address).await.expect_status(200);
-    let mut measured = Vec::new();
-    for load in &LOADS {
-        let part = if quick { QUICK_PART } else { 1 };
-        let load = Load { requests: load.requests / part, ..*load };
-        let result = load::run(target, &load).await?;
-        println!("{}", result.line());
-        measured.push(result);
+/// Runs all loads; `server` is ours to take nodes away from.
+async fn measure(
+    session: &mut Session,
+    options: &Options,
+    server: Option<&mut Server>,
+) -> anyhow::Result<Results> {
+    let name = session.target().name.clone();
+    println!("\n{name}");
+    let mut results =
+        Results { server: name, marks: Vec::new(), degraded: Vec::new(), matrix: Vec::new() };
+    for _ in 0..options.rounds {
+        let loads = MARKS.iter().map(|mark| mark.load);
+        results.marks.push(run_all(session, options, loads).await?);
     }
-    Ok(measured)
+    results.matrix = run_all(session, options, options.matrix.loads().into_iter()).await?;
+    let Some(server) = server.filter(|_| options.wants(&DEGRADED.to_string())) else {
+        return Ok(results);
+    };
+    TAKEN.iter().for_each(|index| server.take_away(*index));
+    println!("two nodes down");
+    // The first reads find out about it.
+    session.run(DEGRADED, options.seconds).await?;
+    for _ in 0..options.rounds {
+        results.degraded.extend(run_all(session, options, [DEGRADED].into_iter()).await?);
+    }
+    Ok(results)
 }
 
-fn print_ratios(ours: &[Measured], theirs: &[Measured]) {
-    for their in theirs {
-        for our in ours.iter().filter(|our| our.load == their.load) {
-            let ratio = their.cpu_total() / our.cpu_total();
-            let (server, peer) = (&our.server, &their.server);
-            println!("{:<14} {peer} takes {ratio:.2} times the CPU of {server}", our.load);
+async fn run_all(
+    session: &mut Session,
+    options: &Options,
+    loads: impl Iterator<Item = Load>,
+) -> anyhow::Result<Vec<Measured>> {
+    let mut all = Vec::new();
+    for load in loads.filter(|load| options.wants(&load.to_string())) {
+        let measured = session.run(load, options.seconds).await?;
+        println!("{}", measured.line());
+        all.push(measured);
+    }
+    Ok(all)
+}
+
+fn print_ratios(ours: &Results, theirs: &Results) {
+    for their in theirs.best() {
+        if let Some(our) = ours.best_of(their.load) {
+            let ratio = their.cpu_us() / our.cpu_us();
+            let (load, server, peer) = (their.load, &ours.server, &theirs.server);
+            println!("{load:<16} {peer} takes {ratio:.2} times the CPU of {server}");
         }
     }
+}
+
+fn write(
+    folder: &Path,
+    machine: &Machine,
+    options: &Options,
+    all: &[Results],
+) -> anyhow::Result<()> {
+    let json = json!({
+        "machine": machine.to_json(),
+        "rounds": options.rounds,
+        "seconds": options.seconds,
+        "servers": all.iter().map(Results::to_json).collect::<serde_json::Value>(),
+    });
+    std::fs::write(folder.join("performance.json"), format!("{json:#}\n"))?;
+    let best: Vec<&Measured> = all.iter().flat_map(Results::best).collect();
+    std::fs::write(folder.join("performance.svg"), plot::svg(&best))?;
+    let run =
+        format!("{}. Best of {} rounds of {} s.", machine.line(), options.rounds, options.seconds);
+    let matrix = all.iter().flat_map(|results| &results.matrix);
+    let degraded = all.iter().filter_map(Results::best_degraded);
+    let details = tables::details(best.iter().copied());
+    document::write(
+        folder,
+        &[
+            ("machine", run),
+            ("marks", tables::marks(all)),
+            ("details", details),
+            ("degraded", tables::details(degraded)),
+            ("matrix", tables::details(matrix)),
+        ],
+    )
 }

@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 
-use super::load::Measured;
+use super::measured::Measured;
+use super::plan::Load;
 
 const WIDTH: f64 = 760.0;
 const LEFT: f64 = 210.0;
@@ -10,14 +11,13 @@ const ROW: f64 = 18.0;
 const COLOURS: [&str; 4] = ["#2b6cb0", "#90cdf4", "#a0aec0", "#cbd5e0"];
 
 /// Draws it; the lengths are logarithmic, since a list costs a thousand times what a HEAD does.
-#[allow(clippy::cast_precision_loss)] // A few rows.
-pub(super) fn svg(all: &[Measured]) -> String {
+pub(super) fn svg(all: &[&Measured]) -> String {
     let mut servers: Vec<&str> = all.iter().map(|measured| measured.server.as_str()).collect();
     servers.dedup();
-    let mut loads: Vec<&str> = all.iter().map(|measured| measured.load).collect();
+    let mut loads: Vec<Load> = all.iter().map(|measured| measured.load).collect();
     loads.sort_by_key(|load| all.iter().position(|measured| measured.load == *load));
     loads.dedup();
-    let most = all.iter().map(Measured::cpu_total).fold(10.0, f64::max).log10();
+    let most = all.iter().map(|measured| measured.cpu_us()).fold(10.0, f64::max).log10();
     let height = (all.len() + loads.len() + 1) as f64 * ROW;
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{WIDTH}\" height=\"{height}\" \
@@ -30,7 +30,7 @@ pub(super) fn svg(all: &[Measured]) -> String {
         for measured in all.iter().filter(|measured| measured.load == load) {
             let colour = servers.iter().position(|server| *server == measured.server).unwrap_or(0);
             let colour = COLOURS[colour % COLOURS.len()];
-            let cpu = measured.cpu_total().max(1.0);
+            let cpu = measured.cpu_us().max(1.0);
             let bar = (WIDTH - LEFT - 80.0) * cpu.log10() / most;
             let (label, text, end) = (LEFT - 8.0, y + 12.0, LEFT + bar + 6.0);
             let server = &measured.server;
