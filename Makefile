@@ -15,10 +15,11 @@ CARGO_FLAGS := --ignore-rust-version --locked
 # The load generator; BENCH="…" hands options on to it.
 BENCH_PROGRAM = cargo run --quiet --release $(CARGO_FLAGS) -p compat-tests --bin bench --
 BENCH ?=
+PROFILE ?= profile
 
 ROOT_SHELL := $(if $(filter 0,$(shell id -u)),,sudo)
 
-.PHONY: help run build postgresql check test test-code test-memory demo bench bench-quick docs sqlx deny
+.PHONY: help run build postgresql check test test-code test-memory demo bench bench-quick bench-growth profile docs sqlx deny
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -85,6 +86,13 @@ bench: postgresql build ## what a request costs in both forms; PEER=NAME=URL,key
 
 bench-quick: postgresql build ## the same in under three minutes; fails on broken answers only
 	@SIXFOLD_BIN_DIR="$$CARGO_TARGET_DIR/release" $(BENCH_PROGRAM) --quick $(BENCH)
+
+bench-growth: postgresql build ## requests at OBJECTS=10000,1000000 objects; memory by what grows
+	@SIXFOLD_BIN_DIR="$$CARGO_TARGET_DIR/release" $(BENCH_PROGRAM) growth --out docs \
+	  $(if $(OBJECTS),--objects $(OBJECTS)) $(BENCH)
+
+profile: postgresql build ## flame graphs of the hot paths, below PROFILE (profile/)
+	@SIXFOLD_BIN_DIR="$$CARGO_TARGET_DIR/release" scripts/profile.sh $(PROFILE) $(BENCH_PROGRAM)
 
 test-memory: postgresql build ## memory under large bodies in full: 32 of 512 MiB, one of 5 GiB
 	@SIXFOLD_BIN_DIR="$$CARGO_TARGET_DIR/release" SIXFOLD_MEMORY_MIB=512 \

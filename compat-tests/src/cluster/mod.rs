@@ -213,6 +213,20 @@ impl Server {
         self.nodes[index] = Some(Process::start("sixfold-node", command, &log));
     }
 
+    /// What psql answers to a script on the metadata, as text: a line per row.
+    ///
+    /// # Panics
+    /// When a statement fails.
+    pub fn metadata(&self, script: &str) -> String {
+        if let Some(postgres) = &self.postgres {
+            return postgres.query(script);
+        }
+        // The managed PostgreSQL notes where its socket is.
+        let note = self.folder().join("meta/postgres/socket");
+        let sockets = std::fs::read_to_string(note).expect("a managed PostgreSQL");
+        postgres::query(Path::new(sockets.trim()), "sixfold", script)
+    }
+
     /// What `sixfold node list --json` says.
     pub fn node_list(&self) -> Vec<serde_json::Value> {
         let output = self.command("sixfold").args(["node", "list", "--json"]).output();

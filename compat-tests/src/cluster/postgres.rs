@@ -1,8 +1,9 @@
 //! A PostgreSQL of the test's own, for the form in which the gateway is given a `DATABASE_URL`.
 
+use std::io::Write as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use super::process::Process;
@@ -50,9 +51,7 @@ impl Postgres {
     /// # Panics
     /// When it fails.
     pub fn query(&self, statement: &str) -> String {
-        let output = self.psql(statement).output().expect("psql");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).expect("text")
+        query(&self.folder, "postgres", statement)
     }
 
     /// What a gateway is given as `DATABASE_URL`.
@@ -68,17 +67,35 @@ impl Postgres {
 
     fn wait_until_ready(&self) {
         let until = Instant::now() + Duration::from_secs(30);
-        while !self.psql("select 1").output().expect("psql").status.success() {
+        while !psql(&self.folder, "postgres", "select 1").status.success() {
             assert!(Instant::now() < until, "no PostgreSQL: {}", self.process.log_tail());
             std::thread::sleep(Duration::from_millis(50));
         }
     }
+}
 
-    fn psql(&self, statement: &str) -> Command {
-        let mut psql = Command::new(programs().join("psql"));
-        psql.arg("-h").arg(&self.folder).args(["-U", "postgres", "-At", "-c", statement]);
-        psql
-    }
+/// What a script answers on the server with that socket, to the role and in the database of that
+/// name, as text: a line per row.
+///
+/// # Panics
+/// When it fails.
+pub(super) fn query(sockets: &Path, name: &str, script: &str) -> String {
+    let output = psql(sockets, name, script);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("text")
+}
+
+fn psql(sockets: &Path, name: &str, script: &str) -> Output {
+    let mut psql = Command::new(programs().join("psql"));
+    psql.arg("-h").arg(sockets).args(["-U", name, "-d", name, "-XAtq", "-f", "-"]);
+    psql.args(["-v", "ON_ERROR_STOP=1"]);
+    psql.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut psql = psql.spawn().expect("psql");
+    let mut input = psql.stdin.take().expect("psql's input");
+    // One that can't connect reads nothing; its status says so.
+    drop(input.write_all(script.as_bytes()));
+    drop(input);
+    psql.wait_with_output().expect("psql")
 }
 
 /// Starts the server on the data below `folder`.

@@ -6,15 +6,21 @@
 //! `--peer` puts the same loads on another S3 server, `--out` writes `performance.json`, `.svg`
 //! and the tables of `performance.md` there.
 //!
+//! `bench growth` measures what follows the number of objects, and memory; `bench profile` lets perf
+//! look at the hot paths.
+//!
 //! It fails on a broken answer, never on a time.
 
 mod client;
 mod document;
+mod growth;
 mod machine;
 mod measured;
+mod memory;
 mod options;
 mod plan;
 mod plot;
+mod profile;
 mod results;
 mod session;
 mod tables;
@@ -22,11 +28,12 @@ mod usage;
 
 use std::path::Path;
 
+use anyhow::Context as _;
 use compat_tests::cluster::{Form, Server};
 use compat_tests::raw::Signer;
 use machine::Machine;
 use measured::Measured;
-use options::Options;
+use options::{Mode, Options};
 use plan::{DEGRADED, Load, MARKS};
 use results::Results;
 use serde_json::json;
@@ -54,20 +61,41 @@ async fn main() -> anyhow::Result<()> {
     if let Some(warning) = machine.warning() {
         println!("bench: {warning}");
     }
+    match options.mode {
+        Mode::Run => run(&options, &machine).await,
+        Mode::Growth => grow(&options, &machine).await,
+        Mode::Profile => {
+            let folder = options.out.context("profile --out FOLDER")?;
+            profile::record(&folder, options.seconds).await
+        }
+    }
+}
+
+async fn run(options: &Options, machine: &Machine) -> anyhow::Result<()> {
     let mut all = Vec::new();
     for form in &options.forms {
-        all.push(measure_form(*form, &options).await?);
+        all.push(measure_form(*form, options).await?);
     }
     for peer in &options.peers {
         let mut session = Session::open(peer.clone(), options.little).await?;
-        let theirs = measure(&mut session, &options, None).await?;
+        let theirs = measure(&mut session, options, None).await?;
         all.iter().for_each(|ours| print_ratios(ours, &theirs));
         all.push(theirs);
     }
     if let Some(folder) = &options.out {
-        write(folder, &machine, &options, &all)?;
+        write(folder, machine, options, &all)?;
     }
     Ok(())
+}
+
+async fn grow(options: &Options, machine: &Machine) -> anyhow::Result<()> {
+    let growth = growth::measure(&options.objects).await?;
+    println!("{growth}");
+    let memory = memory::measure(options.chunks).await?;
+    println!("{memory}");
+    let Some(folder) = &options.out else { return Ok(()) };
+    let machine = format!("{}.", machine.line());
+    document::write(folder, &[("growth machine", machine), ("growth", growth), ("memory", memory)])
 }
 
 async fn measure_form(form: Form, options: &Options) -> anyhow::Result<Results> {

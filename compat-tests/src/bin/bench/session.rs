@@ -195,7 +195,8 @@ impl Session {
         Ok(steps)
     }
 
-    fn put(&self, folder: &str, number: usize, size: usize) -> Step {
+    /// Stores an object of its own number below a folder.
+    pub(super) fn put(&self, folder: &str, number: usize, size: usize) -> Step {
         self.step("PUT", &path(folder, number), size, Wants::Status(200))
     }
 

@@ -88,6 +88,18 @@ impl Watched {
         Ok(memory)
     }
 
+    /// Bytes resident now of all processes whose program has that name.
+    pub(super) fn resident(&self, program: &str) -> anyhow::Result<u64> {
+        let processes = self.processes()?;
+        let named = processes.iter().filter(|process| process.name == program);
+        Ok(named.map(|process| kib_field(process.pid, "status", "VmRSS:")).sum())
+    }
+
+    /// The ids of all processes.
+    pub(super) fn pids(&self) -> anyhow::Result<Vec<u32>> {
+        Ok(self.processes()?.iter().map(|process| process.pid).collect())
+    }
+
     fn processes(&self) -> anyhow::Result<Vec<Process>> {
         let own = std::process::id();
         let mut all = processes()?;
