@@ -5,7 +5,7 @@ use crate::data::{DataLimits, WriteError};
 use crate::meta::Meta;
 use crate::meta::model::Model;
 use crate::nodes::{Directory, RemoteSettings};
-use sixfold_node::rpc::{Identity, NodeService, Registered, serve};
+use sixfold_node::rpc::{Admission, Identity, NodeService, Registered, serve};
 use sixfold_node::store::{Store, StoreOptions};
 use sixfold_proto::chunks::Chunks;
 use sixfold_proto::name::NodeNumber;

@@ -3,8 +3,9 @@
 
 use super::super::{MetaError, Result};
 use super::error::from_sqlx;
+use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{Connection, PgPool};
+use sqlx::{Connection, PgPool, Postgres};
 use std::future::Future;
 use std::pin::pin;
 use std::str::FromStr;
@@ -27,7 +28,7 @@ pub(super) const ANSWER_LIMIT: Duration = Duration::from_millis(2800);
 
 /// A connection idle for longer is tried before it is used; under load none is, because that
 /// would double the round trips.
-const TRUSTED_IDLE: Duration = Duration::from_secs(1);
+pub(super) const TRUSTED_IDLE: Duration = Duration::from_secs(1);
 
 /// The longest that such a try may take.
 const PING_LIMIT: Duration = Duration::from_millis(500);
@@ -47,6 +48,8 @@ pub(super) fn open(url: &str, max_connections: u32) -> Result<PgPool> {
         .options([
             ("statement_timeout", STATEMENT_LIMIT),
             ("plan_cache_mode", "force_generic_plan"),
+            // What is looked up in one statement is distinct: remembering it never pays.
+            ("enable_memoize", "off"),
         ]);
     Ok(PgPoolOptions::new()
         .max_connections(max_connections)
@@ -114,6 +117,37 @@ impl Drop for Unanswered {
 }
 
 /// A connection, or why there is none. Nothing has been sent when this fails.
-pub(super) async fn acquire(pool: &PgPool) -> Result<sqlx::pool::PoolConnection<sqlx::Postgres>> {
+pub(super) async fn acquire(pool: &PgPool) -> Result<PoolConnection<Postgres>> {
     pool.acquire().await.map_err(from_sqlx)
+}
+
+/// A connection that is kept from one call to the next: the pool tries each that it gets back,
+/// which is a round trip of its own.
+pub(super) struct Line {
+    pool: PgPool,
+    kept: Option<PoolConnection<Postgres>>,
+}
+
+impl Line {
+    pub(super) fn new(pool: &PgPool) -> Self {
+        Self { pool: pool.clone(), kept: None }
+    }
+
+    /// The pool, for what is not done over this line.
+    pub(super) fn pool(&self) -> &PgPool {
+        &self.pool
+    }
+
+    /// The kept connection, or another one.
+    pub(super) async fn take(&mut self) -> Result<PoolConnection<Postgres>> {
+        match self.kept.take() {
+            Some(connection) => Ok(connection),
+            None => acquire(&self.pool).await,
+        }
+    }
+
+    /// Keeps a connection that has answered. One that failed goes back to the pool instead.
+    pub(super) fn keep(&mut self, connection: PoolConnection<Postgres>) {
+        self.kept = Some(connection);
+    }
 }

@@ -1,9 +1,11 @@
-//! Commits that share one call: each item gets its own answer, and none suffers for another.
+//! Commits and look-ups that share one call: each item gets its own answer, and none suffers for
+//! another.
 
-use super::super::conformance::fixture::{Fixture, content, done};
+use super::super::conformance::fixture::{Fixture, OWNER, body, content, done};
 use super::super::testing::{TestDatabase, fresh_database};
-use super::super::types::{BodyId, BodySource, Commit, CommitOutcome, WriteCondition};
+use super::super::types::{BodyId, BodySource, Commit, CommitOutcome, Found, WriteCondition};
 use super::super::{Meta, MetaError, Result};
+use super::connect::{Line, TRUSTED_IDLE};
 use super::object::commit::{Item, call, extents};
 use super::together::Together;
 use futures::future::join_all;
@@ -12,7 +14,7 @@ use std::time::{Duration, Instant};
 /// One call for all of these commits.
 async fn together(database: &TestDatabase, commits: &[Commit]) -> Vec<Result<CommitOutcome>> {
     let items = commits.iter().map(|commit| Item::new(commit.clone()).unwrap());
-    Item::call(database.pg.pool(), items.collect()).await
+    Item::call(&mut Line::new(database.pg.pool()), items.collect()).await
 }
 
 fn commits(fixture: &Fixture<'_>, keys: &[&str]) -> Vec<Commit> {
@@ -127,4 +129,70 @@ async fn crossing_calls_both_go_through() {
         let freed = fixture.freed().await;
         assert!(bodies.iter().all(|body| freed.contains(body)), "round {round}");
     }
+}
+
+#[tokio::test]
+async fn every_look_up_of_a_call_is_answered_for_itself() {
+    let database = fresh_database().await;
+    let fixture = Fixture::new(&database.pg).await;
+    fixture.put("small", "one").await;
+    let new = body(fixture.lease, &[10, 20, 30]);
+    let (large, body) = (new.id, BodySource::New(new));
+    done(database.pg.commit(Commit { body, ..fixture.commit("large", "two") }).await.unwrap());
+    database.pg.create_bucket("empty", OWNER).await.unwrap();
+    let asked = [
+        ("bucket", "small"),
+        ("bucket", "absent"),
+        ("gone", "small"),
+        ("bucket", "large"),
+        ("empty", "small"),
+        ("bucket", "small"),
+        ("no\0name", "small"),
+    ];
+    let asked = asked.map(|(bucket, key)| database.pg.find(bucket, key, None));
+    let [small, absent, gone, found, empty, again, unnamed] =
+        join_all(asked).await.try_into().unwrap_or_else(|_| panic!("seven answers"));
+    let etag = |found: Result<Found>| found.unwrap().version.unwrap().content.unwrap().etag;
+    assert_eq!((etag(small), etag(again)), ("one".to_owned(), "one".to_owned()));
+    assert_eq!(absent.unwrap().version, None);
+    assert!(matches!(gone, Err(MetaError::NoSuchBucket)), "{gone:?}");
+    assert!(matches!(unnamed, Err(MetaError::NoSuchBucket)), "{unnamed:?}");
+    let empty = empty.unwrap();
+    assert_eq!((empty.bucket.name.as_str(), empty.version), ("empty", None));
+    let found = found.unwrap();
+    assert_eq!(found.extents.iter().map(|extent| extent.start).collect::<Vec<_>>(), [0, 10, 30]);
+    assert_eq!(found.version.unwrap().body, Some(large));
+}
+
+/// A look-up may share the statement of others only if that begins after it was asked.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_look_up_in_a_crowd_sees_what_was_committed_before_it() {
+    let database = fresh_database().await;
+    let fixture = Fixture::new(&database.pg).await;
+    let writers = (0..16).map(|writer| {
+        let (fixture, pg) = (&fixture, &database.pg);
+        async move {
+            for round in 0..20 {
+                let (key, etag) = (format!("key {writer}"), format!("round {round}"));
+                done(pg.commit(fixture.commit(&key, &etag)).await.unwrap());
+                assert_eq!(fixture.etag(&key).await, Some(etag));
+            }
+        }
+    });
+    join_all(writers).await;
+}
+
+/// Idle runners keep a connection for a while; the pool must not wait for it.
+#[tokio::test]
+async fn idle_connections_do_not_hold_the_end_up() {
+    let database = fresh_database().await;
+    let fixture = Fixture::new(&database.pg).await;
+    fixture.put("key", "one").await;
+    assert_eq!(fixture.etag("key").await, Some("one".to_owned()));
+    tokio::time::sleep(TRUSTED_IDLE * 2).await;
+    fixture.put("key", "two").await;
+    assert_eq!(fixture.etag("key").await, Some("two".to_owned()));
+    let start = Instant::now();
+    database.pg.pool().close().await;
+    assert!(start.elapsed() < TRUSTED_IDLE / 2, "{:?}", start.elapsed());
 }

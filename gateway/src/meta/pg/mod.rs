@@ -31,6 +31,7 @@ use async_trait::async_trait;
 pub use connect::CALL_LIMIT;
 use connect::within;
 use object::commit::Item;
+use object::find::LookUp;
 use sixfold_proto::name::{ChunkName, CopyNumber, ExtentId, LeaseId, NodeNumber};
 use sqlx::PgPool;
 use std::sync::Arc;
@@ -44,6 +45,8 @@ pub struct Pg {
     pool: PgPool,
     /// The commits that come at the same time.
     commits: Gathering<Item>,
+    /// The look-ups that come at the same time.
+    look_ups: Gathering<LookUp>,
 }
 
 impl Pg {
@@ -51,7 +54,7 @@ impl Pg {
     /// connecting yet: a database that is away at the start is waited for like one that goes later.
     pub fn open(url: &str, max_connections: u32) -> Result<Self> {
         let pool = connect::open(url, max_connections)?;
-        Ok(Self { commits: Gathering::new(&pool), pool })
+        Ok(Self { commits: Gathering::new(&pool), look_ups: Gathering::new(&pool), pool })
     }
 
     /// The pool, for migrations and for the checks at the start.
@@ -93,7 +96,7 @@ impl Meta for Pg {
         within(async { self.commits.ask(item).await? }).await
     }
     async fn find(&self, bucket: &str, key: &str, version: Option<VersionId>) -> Result<Found> {
-        within(object::find::find(&self.pool, bucket, key, version)).await
+        within(object::find::find(&self.pool, &self.look_ups, bucket, key, version)).await
     }
     async fn extents(&self, body: BodyId, from: u64) -> Result<Vec<Extent>> {
         within(object::extents::extents(&self.pool, body, from)).await

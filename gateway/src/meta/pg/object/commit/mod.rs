@@ -4,7 +4,7 @@
 mod call;
 
 use super::super::columns::version_id;
-use super::super::connect::{ANSWER_LIMIT, acquire};
+use super::super::connect::{ANSWER_LIMIT, Line};
 use super::super::error::{from_sqlx, is_ambiguous, is_deadlock, is_lock_timeout};
 use super::super::resolve::has_committed;
 use super::super::together::Together;
@@ -40,8 +40,10 @@ impl Together for Item {
         is_plain(self) && is_plain(&others[0]) && others.iter().all(fits)
     }
 
-    async fn call(pool: &PgPool, items: Vec<Self>) -> Vec<Self::Answer> {
-        match attempt(pool, &items).await {
+    async fn call(line: &mut Line, items: Vec<Self>) -> Vec<Self::Answer> {
+        let attempt = attempt(line, &items).await;
+        let pool = line.pool();
+        match attempt {
             Ok(rows) => rows.into_iter().map(outcome).collect(),
             Err(Failure::Undone(error)) if items.len() == 1 => vec![undone(&items[0], error)],
             Err(Failure::Undone(error)) if !concerns_all(&error) => {
@@ -73,12 +75,15 @@ enum Failure {
     Unknown(MetaError),
 }
 
-async fn attempt(pool: &PgPool, items: &[Item]) -> std::result::Result<Vec<OutcomeRow>, Failure> {
+async fn attempt(line: &mut Line, items: &[Item]) -> std::result::Result<Vec<OutcomeRow>, Failure> {
     let extents = call::extents(items).map_err(Failure::Unsent)?;
-    let mut connection = acquire(pool).await.map_err(Failure::Unsent)?;
+    let mut connection = line.take().await.map_err(Failure::Unsent)?;
     let call = call::call(&mut connection, items, &extents);
     let error = match tokio::time::timeout(ANSWER_LIMIT, call).await {
-        Ok(Ok(rows)) if rows.len() == items.len() => return Ok(rows),
+        Ok(Ok(rows)) if rows.len() == items.len() => {
+            line.keep(connection);
+            return Ok(rows);
+        }
         Ok(Ok(_)) => MetaError::Broken("commit_v1 answered other items".to_owned()),
         Ok(Err(error)) if !is_ambiguous(&error) => return Err(Failure::Undone(error)),
         Ok(Err(error)) => from_sqlx(error),
@@ -104,7 +109,7 @@ fn undone(item: &Item, error: sqlx::Error) -> Result<CommitOutcome> {
 }
 
 async fn alone(pool: &PgPool, item: &Item) -> Result<CommitOutcome> {
-    match attempt(pool, std::slice::from_ref(item)).await {
+    match attempt(&mut Line::new(pool), std::slice::from_ref(item)).await {
         Ok(rows) => rows.into_iter().next().map_or_else(
             || Err(MetaError::Broken("commit_v1 answered nothing".to_owned())),
             outcome,
