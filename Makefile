@@ -19,7 +19,7 @@ PROFILE ?= profile
 
 ROOT_SHELL := $(if $(filter 0,$(shell id -u)),,sudo)
 
-.PHONY: help run build postgresql check test test-code test-memory demo bench bench-quick bench-growth profile docs sqlx deny
+.PHONY: help run build postgresql check test test-code test-memory demo bench bench-quick bench-growth bench-micro profile docs sqlx deny
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -73,7 +73,7 @@ test-code: postgresql
 	@echo "make test: the quick benchmark, on builds without optimisation: for its answers, not its times"
 	@mkdir -p "$$CARGO_TARGET_DIR/bench-quick"
 	@SIXFOLD_BIN_DIR="$$CARGO_TARGET_DIR/debug" cargo run --quiet $(CARGO_FLAGS) \
-	  -p compat-tests --bin bench -- --quick --out "$$CARGO_TARGET_DIR/bench-quick"
+	  -p compat-tests --bin bench -- --quick --little --out "$$CARGO_TARGET_DIR/bench-quick"
 	@echo "make test: tests"
 	@SIXFOLD_MEMORY_MIB=$${SIXFOLD_MEMORY_MIB:-48} cargo test --workspace $(CARGO_FLAGS)
 
@@ -90,6 +90,10 @@ bench-quick: postgresql build ## the same in under three minutes; fails on broke
 bench-growth: postgresql build ## requests at OBJECTS=10000,1000000 objects; memory by what grows
 	@SIXFOLD_BIN_DIR="$$CARGO_TARGET_DIR/release" $(BENCH_PROGRAM) growth --out docs \
 	  $(if $(OBJECTS),--objects $(OBJECTS)) $(BENCH)
+
+bench-micro: postgresql ## codec, hashing, ring, chunk store and commit by themselves, with criterion
+	@cargo bench $(CARGO_FLAGS) -p sixfold -p sixfold-node --bench micro \
+	  --features sixfold/micro,sixfold-node/micro -- $(BENCH)
 
 profile: postgresql build ## flame graphs of the hot paths, below PROFILE (profile/)
 	@SIXFOLD_BIN_DIR="$$CARGO_TARGET_DIR/release" scripts/profile.sh $(PROFILE) $(BENCH_PROGRAM)

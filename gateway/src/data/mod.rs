@@ -25,6 +25,8 @@ pub use copies::Copies;
 pub use digests::{Digests, Finished};
 pub use errors::{ReadError, WriteError};
 pub use limits::DataLimits;
+#[cfg(feature = "micro")]
+pub use md5::md5_of_all;
 pub use read::BodyStream;
 pub use write::Written;
 

@@ -11,7 +11,7 @@ use super::plan::Matrix;
 use super::usage::Watched;
 
 pub(super) const USAGE: &str = "\
-bench [run] [--quick] [--rounds N] [--seconds S] [--matrix none|usual|full] [--only TEXT]
+bench [run] [--quick] [--little] [--rounds N] [--seconds S] [--matrix none|usual|full] [--only TEXT]
             [--form embedded|separate] [--peer NAME=URL,key,secret,pid[+pid…]]… [--out FOLDER]
 bench growth [--objects N,N…] [--chunks N] [--out FOLDER]
 bench profile [--seconds S] --out FOLDER
@@ -35,7 +35,7 @@ pub(super) struct Options {
     /// How long a load with a mark runs.
     pub(super) seconds: f64,
     pub(super) matrix: Matrix,
-    /// Writes and reads little, so that servers built without optimisation are done in time, too.
+    /// Has smaller objects, so that servers built without optimisation are done in time, too.
     pub(super) little: bool,
     /// Leaves out loads whose name lacks this text.
     pub(super) only: Option<String>,
@@ -81,8 +81,8 @@ impl Options {
                     options.rounds = 1;
                     options.seconds = 0.5;
                     options.matrix = Matrix::Sample;
-                    options.little = true;
                 }
+                "--little" => options.little = true,
                 "--rounds" => options.rounds = value()?.parse().context("--rounds")?,
                 "--seconds" => options.seconds = value()?.parse().context("--seconds")?,
                 "--matrix" => options.matrix = matrix(&value()?)?,

@@ -17,11 +17,7 @@ pub(super) struct Results {
 impl Results {
     /// The round of a load with a mark that took least CPU time.
     pub(super) fn best_of(&self, load: Load) -> Option<&Measured> {
-        // A quick run has fewer clients.
-        let is_it = |measured: &&Measured| {
-            (measured.load.kind, measured.load.size) == (load.kind, load.size)
-        };
-        best(self.marks.iter().flatten().filter(is_it))
+        best(self.marks.iter().flatten().filter(|measured| measured.load == load))
     }
 
     /// The best round of each load with a mark.

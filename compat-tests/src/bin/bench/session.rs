@@ -28,9 +28,11 @@ const BYTES_PER_LOAD: usize = 768 * MIB;
 const OBJECTS_READ: usize = 2_000;
 const BYTES_READ: usize = 256 * MIB;
 
-/// In a quick run: what they go around, and how many large objects are under way at once.
-const LITTLE_READ: usize = 64 * MIB;
-const LITTLE_CLIENTS: usize = 2;
+/// On servers built without optimisation: the largest objects, what reads go around, and how many
+/// clients write large objects at once.
+const LITTLE_SIZE: usize = 2 * MIB;
+const LITTLE_READ: usize = 8 * MIB;
+const LITTLE_CLIENTS: usize = 4;
 
 /// Keys of a list's page.
 const PAGE_KEYS: usize = 1_000;
@@ -75,7 +77,8 @@ impl Session {
 
     /// Writes what the load needs, then measures it for so many seconds.
     pub(super) async fn run(&mut self, mut load: Load, seconds: f64) -> anyhow::Result<Measured> {
-        if self.little && load.size > MIB {
+        if self.little && load.size >= MIB {
+            load.size = load.size.min(LITTLE_SIZE);
             load.clients = load.clients.min(LITTLE_CLIENTS);
         }
         let work = self.prepare(load, seconds).await?;
