@@ -68,11 +68,12 @@ pub(super) fn percent(text: &str) -> Parsed<u32> {
     }
 }
 
-/// Connections to PostgreSQL: jobs and requests need a few each.
+/// Connections to PostgreSQL: under load four are kept by the commits and look-ups that share calls,
+/// and jobs and other requests share the rest.
 pub(super) fn connections(text: &str) -> Parsed<u32> {
     match text.parse() {
-        Ok(count) if (4..=1000).contains(&count) => Ok(count),
-        _ => Err("is not between 4 and 1000".to_owned()),
+        Ok(count) if (6..=1000).contains(&count) => Ok(count),
+        _ => Err("is not between 6 and 1000".to_owned()),
     }
 }
 
