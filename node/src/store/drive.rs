@@ -10,14 +10,16 @@
 //! DIR/unfinished/     files that are being written; emptied at start
 //! ```
 
-use super::OpenError;
 use super::format::{DriveKey, VERSION};
 use super::io::Io;
+use super::{OpenError, lock};
 use rustix::fs::FlockOperation;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, IoSlice, Read, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
 use uuid::Uuid;
 
 const ID_FILE: &str = "sixfold-drive";
@@ -28,11 +30,17 @@ const LOCK_FILE: &str = "lock";
 /// How many folders the large chunks are spread over, by the last byte of their extent's id.
 pub(super) const CHUNK_FOLDERS: usize = 256;
 
+/// For how long the file system is not asked again before a put. A drive that fills up meanwhile
+/// fails in the write itself, which is handled as well.
+const ROOM_HOLDS: Duration = Duration::from_millis(100);
+
 /// An opened, locked drive.
 pub(super) struct Drive {
     root: PathBuf,
     id: Uuid,
     device: u64,
+    /// Size and free bytes, and when they were asked for.
+    seen_room: Mutex<Option<(Instant, (u64, u64))>>,
     /// Holds the lock for as long as the drive is open.
     _lock: File,
 }
@@ -54,7 +62,8 @@ impl Drive {
             Err(error) => return Err(fail(error)),
         };
         let device = fs::metadata(root).map_err(fail)?.dev();
-        let drive = Self { root: root.to_owned(), id, device, _lock: lock };
+        let drive =
+            Self { root: root.to_owned(), id, device, seen_room: Mutex::default(), _lock: lock };
         drive.make_folders(io).map_err(fail)?;
         Ok(drive)
     }
@@ -113,6 +122,19 @@ impl Drive {
     pub(super) fn room(&self) -> io::Result<(u64, u64)> {
         let stat = rustix::fs::statvfs(&self.root)?;
         Ok((stat.f_blocks * stat.f_frsize, stat.f_bavail * stat.f_frsize))
+    }
+
+    /// Size and free bytes as they were a moment ago.
+    pub(super) fn recent_room(&self) -> io::Result<(u64, u64)> {
+        let seen = *lock(&self.seen_room);
+        if let Some((at, room)) = seen
+            && at.elapsed() < ROOM_HOLDS
+        {
+            return Ok(room);
+        }
+        let room = self.room()?;
+        *lock(&self.seen_room) = Some((Instant::now(), room));
+        Ok(room)
     }
 
     /// Makes what folders are missing and empties `unfinished`. Whoever opens the drive syncs

@@ -7,7 +7,7 @@
 //! of the segments. All changes of the drive go through `io`, where tests make them fail.
 //!
 //! Absent on purpose: any path made from what a client sent, any repair (the gateways heal),
-//! any clock.
+//! any clock in what is kept or how it is found again.
 
 mod copies;
 mod drive;
@@ -280,8 +280,8 @@ impl Inner {
 
     /// Refuses a put by the drive's state, before any byte.
     fn refuse_when_not_writable(&self) -> Result<(), NodeError> {
-        let (capacity, free) =
-            self.drive.room().map_err(|e| unavailable("the drive's size", &e))?;
+        let room = self.drive.recent_room();
+        let (capacity, free) = room.map_err(|e| unavailable("the drive's size", &e))?;
         match self.state(free, self.options.reserve_of(capacity)) {
             DriveState::Ok => Ok(()),
             DriveState::Full => Err(NodeError::Full),

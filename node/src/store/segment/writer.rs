@@ -121,6 +121,7 @@ impl Writer {
     fn serve(&mut self, batch: Vec<Operation>) {
         let mut appends = Vec::with_capacity(batch.len());
         let mut waiting = Vec::with_capacity(batch.len());
+        let adds_only = batch.iter().all(|op| matches!(op.request, Request::Put { .. }));
         for Operation { request, reply } in batch {
             let operation = waiting.len();
             let (result, claim) = self.prepare(request, operation, &mut appends);
@@ -145,7 +146,10 @@ impl Writer {
             // Whoever has gone away does not want to know.
             let _ = reply.send(result);
         }
-        let _ = self.wake_compaction.try_send(());
+        // Where chunks were only added there is nothing new to compact.
+        if !adds_only || self.inner.segments.has_burials() {
+            let _ = self.wake_compaction.try_send(());
+        }
     }
 
     /// Turns a request into records.
