@@ -17,20 +17,32 @@ BENCH_PROGRAM = cargo run --quiet --release $(CARGO_FLAGS) -p compat-tests --bin
 BENCH ?=
 PROFILE ?= profile
 
+# Where `make run` keeps its data, and where `make install` puts the programs.
+DIR ?= ./data
+PREFIX ?= /usr/local
+
 ROOT_SHELL := $(if $(filter 0,$(shell id -u)),,sudo)
 
-.PHONY: help run build postgresql check test test-code test-memory demo bench bench-quick bench-growth bench-micro profile docs sqlx deny
+.PHONY: help run build install reachable postgresql check test test-code test-memory demo bench bench-quick bench-growth bench-micro profile docs sqlx deny
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
 
-run: postgresql build ## build a release and start `sixfold server ./data`
-	@echo "make run: starting sixfold server ./data; Ctrl-C stops it"
-	@exec "$$CARGO_TARGET_DIR/release/sixfold" server ./data
+run: postgresql reachable build ## build a release and start `sixfold server DIR` (DIR=./data)
+	@echo "make run: the program is $$CARGO_TARGET_DIR/release/sixfold; make install puts it onto PATH"
+	@echo "make run: starting sixfold server $(DIR); Ctrl-C stops it"
+	@exec "$$CARGO_TARGET_DIR/release/sixfold" server "$(DIR)"
 
 build:
-	@echo "make run: building a release (a few minutes the first time)"
+	@echo "make: building a release (a few minutes the first time)"
 	@cargo build --release -p sixfold -p sixfold-node $(CARGO_FLAGS)
+
+install: build ## copy sixfold and sixfold-node to PREFIX/bin (PREFIX=/usr/local)
+	@scripts/install.sh "$$CARGO_TARGET_DIR/release" "$(DESTDIR)$(PREFIX)/bin"
+
+# Started as root, PostgreSQL runs as another account: said before the build, not after it.
+reachable:
+	@scripts/check-reach.sh "$(DIR)"
 
 # PostgreSQL's server programs, without Debian's own cluster: nothing starts, nothing listens.
 postgresql:

@@ -2,7 +2,10 @@
 # Starts Sixfold as separate processes on this machine: one gateway and six nodes, beside a PostgreSQL
 # that DATABASE_URL names. Ctrl-C stops them all.
 #
-#   DATABASE_URL=postgres://… scripts/cluster.sh DIR
+#   DATABASE_URL=postgres://… [SIXFOLD_NODE_DATABASE_URL=postgres://sixfold_node:…] scripts/cluster.sh DIR
+#
+# Without SIXFOLD_NODE_DATABASE_URL the nodes log in as the gateway does, which is fine on one machine;
+# docs/deployment.md has the limited role for nodes elsewhere.
 #
 # Below DIR: drive1 … drive6, the cluster secret, the master key, one log and one pid file per process.
 # On real machines the same lines run on seven of them; what they share is DATABASE_URL and the two
@@ -33,7 +36,7 @@ trap stop EXIT INT TERM
 
 for number in 1 2 3 4 5 6; do
   mkdir -p "$dir/drive$number"
-  "${bin}sixfold-node" "$dir/drive$number" \
+  DATABASE_URL=${SIXFOLD_NODE_DATABASE_URL:-$DATABASE_URL} "${bin}sixfold-node" "$dir/drive$number" \
     --listen "127.0.0.1:$((first_port + number - 1))" >>"$dir/node$number.log" 2>&1 &
   processes+=($!)
   echo $! >"$dir/node$number.pid"
