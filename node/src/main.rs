@@ -41,7 +41,9 @@ fn fail(error: &anyhow::Error, code: ExitCode) -> ExitCode {
 }
 
 async fn run(config: Config) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(&config.log).context("the log filter is wrong")?;
+    let filter = EnvFilter::try_new(&config.log).with_context(|| {
+        format!("`{}` (--log, RUST_LOG) is no log filter: give one like info", config.log)
+    })?;
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

@@ -82,13 +82,29 @@ impl Standing {
 pub enum RegistryError {
     /// The database failed it.
     #[error(transparent)]
-    Database(#[from] sqlx::Error),
+    Database(sqlx::Error),
+    /// The functions that a node calls are not there.
+    #[error("the database has no schema of Sixfold yet, or an older one: run `sixfold migrate`")]
+    NoSchema,
     /// No answer in time.
     #[error("no answer from the database within {} s", CALL_LIMIT.as_secs())]
     Late,
     /// A number that no node can have.
     #[error("the registry gave the number {0}, which no node can have")]
     Number(i16),
+}
+
+/// A call of a function that does not exist.
+const UNDEFINED_FUNCTION: &str = "42883";
+
+impl From<sqlx::Error> for RegistryError {
+    fn from(error: sqlx::Error) -> Self {
+        let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+        if code.as_deref() == Some(UNDEFINED_FUNCTION) {
+            return Self::NoSchema;
+        }
+        Self::Database(error)
+    }
 }
 
 /// The registry, reached over a pool that connects when it is first used.

@@ -114,6 +114,13 @@ async fn commands(place: &Place, root: &str) {
     assert_eq!(nodes.as_array().unwrap().len(), 6);
     assert_eq!(answer(&mut at(&["node", "list"])).lines().count(), 7);
     assert!(answer(sixfold().arg("version")).starts_with("sixfold "));
+    assert!(json(sixfold().args(["version", "--json"]))["version"].is_string());
+    // A variable that happens to be set does not send a command elsewhere.
+    let mut wrong = sixfold();
+    wrong.args(["status", "--dir"]).arg(place.folder.path());
+    wrong.env("DATABASE_URL", "postgres://nobody@127.0.0.1:1/none");
+    let refused = refusal(&mut wrong);
+    assert!(refused.contains("--meta-dir") && !refused.contains("127.0.0.1:1"), "{refused}");
     settings(&data);
 
     let alt = json(&mut at(&["key", "create", "--name", "alt", "--json"]));
@@ -124,6 +131,10 @@ async fn commands(place: &Place, root: &str) {
     place.send(&signer, Request::put("/alts-own")).await.expect_status(200);
     let other = place.send(&signer, Request::get("/before")).await;
     assert_eq!(other.outcome(), (403, "AccessDenied".to_owned()));
+    for words in [&["key", "create", "--name", "root"][..], &["key", "delete", root]] {
+        let refused = refusal(&mut at(words));
+        assert!(refused.contains("SIXFOLD_ROOT_ACCESS_KEY"), "{refused}");
+    }
     let listed = answer(&mut at(&["key", "list"]));
     assert!(listed.contains(&key) && listed.contains(root), "{listed}");
     assert!(!listed.contains(&text("secret_key")), "{listed}");

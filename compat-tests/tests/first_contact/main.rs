@@ -8,5 +8,6 @@ mod credentials;
 mod lost_drives;
 mod place;
 mod refused;
+mod starts;
 mod stops;
 mod tls;

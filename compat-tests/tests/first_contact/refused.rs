@@ -41,6 +41,9 @@ fn a_number_of_directories_that_makes_no_sense() {
     }
     let none: [&Path; 0] = [];
     says(&mut place.server_on(none), &["no directory given", "sixfold server ./data"]);
+    let same = vec![place.path("same"); 6];
+    says(&mut place.server_on(&same), &["same twice"]);
+    assert!(!same[0].exists(), "nothing is made");
 }
 
 /// The same command with another program file.
@@ -115,7 +118,22 @@ fn a_busy_port_and_a_second_instance() {
     let mut command = second.server_on([place.data()]);
     let pid = first.pid().to_string();
     says(&mut command, &[place.data().to_str().unwrap(), "in use", &pid]);
+    // The very same command is told of the first one, not of its address.
+    says(&mut place.server(), &[place.data().to_str().unwrap(), "in use", &pid]);
     assert!(first.stop().success());
+}
+
+#[test]
+fn a_database_that_can_t_be_reached_and_a_log_filter_that_is_none() {
+    let place = Place::new();
+    let mut command = place.server();
+    command.env("DATABASE_URL", "postgres://u:canary@127.0.0.1:1/none");
+    let said = refusal(&mut command);
+    assert!(said.contains("127.0.0.1:1") && said.contains("DATABASE_URL"), "{said}");
+    assert!(!said.contains("canary"), "{said}");
+    says(place.server().env("RUST_LOG", "!!!"), &["RUST_LOG", "!!!", "log filter"]);
+    says(sixfold().args(["config", "show"]).env("RUST_LOG", "!!!"), &["RUST_LOG", "!!!"]);
+    says(sixfold().args(["gateway", "./data"]).env("DATABASE_URL", "postgres://x"), &["DIR"]);
 }
 
 #[test]
@@ -124,9 +142,9 @@ fn administration_that_finds_no_server() {
     says(sixfold().args(["key", "list"]), &["which server", "--dir", "DATABASE_URL"]);
     let mut nowhere = sixfold();
     nowhere.args(["status", "--dir"]).arg(place.data());
-    says(&mut nowhere, &["--dir"]);
+    says(&mut nowhere, &["--dir", "no such directory"]);
     let url = "postgres://nobody@127.0.0.1:1/none";
     let said = refusal(sixfold().args(["node", "list", "--database-url", url]));
-    assert!(said.contains("database"), "{said}");
+    assert!(said.contains("127.0.0.1:1") && said.contains("refused"), "{said}");
     says(sixfold().args(["config", "show", "--config", "/none.toml"]), &["/none.toml"]);
 }

@@ -79,14 +79,14 @@ impl Keys {
         self.add(user, &access_key, Secret::new(random(MIXED, SECRET_CHARS))).await
     }
 
-    /// Makes this the only key of a user, as a server does with the root key it is given. Says
-    /// whether anything had to change.
+    /// Makes this the only key of a user, as a server does with the root key it is given. Gives the
+    /// access keys that it took the place of.
     pub async fn replace(
         &self,
         user: &str,
         access_key: &str,
         secret: Secret,
-    ) -> Result<bool, KeyError> {
+    ) -> Result<Vec<String>, KeyError> {
         let rows = self.meta.keys().await?;
         let (own, others): (Vec<_>, Vec<_>) =
             rows.into_iter().partition(|row| row.user.name == user);
@@ -98,14 +98,15 @@ impl Keys {
                 && self.master.open(access_key, &row.sealed_secret).is_ok_and(|old| old == secret)
         };
         let is_there = own.iter().any(is_same);
-        let old: Vec<_> = own.iter().filter(|row| !is_same(row)).collect();
-        for row in &old {
-            self.delete(&row.access_key).await?;
+        let old = own.iter().filter(|row| !is_same(row)).map(|row| row.access_key.clone());
+        let old: Vec<_> = old.collect();
+        for access_key in &old {
+            self.delete(access_key).await?;
         }
         if !is_there {
             self.add(user, access_key, secret).await?;
         }
-        Ok(!is_there || !old.is_empty())
+        Ok(old)
     }
 
     /// All keys without their secrets, by user name.
@@ -233,10 +234,13 @@ mod tests {
         let (_, keys) = keys();
         let other = keys.create("alt").await.unwrap();
         let stored = keys.create("root").await.unwrap();
-        assert!(keys.replace("root", "ADMIN", Secret::new("one")).await.unwrap());
+        let old = keys.replace("root", "ADMIN", Secret::new("one")).await.unwrap();
+        assert_eq!(old, [stored.access_key.as_str()]);
         assert!(keys.look_up(&stored.access_key).await.unwrap().is_none());
-        assert!(!keys.replace("root", "ADMIN", Secret::new("one")).await.unwrap(), "the same");
-        assert!(keys.replace("root", "ADMIN", Secret::new("two")).await.unwrap());
+        let old = keys.replace("root", "ADMIN", Secret::new("one")).await.unwrap();
+        assert_eq!(old, Vec::<String>::new(), "the same");
+        let old = keys.replace("root", "ADMIN", Secret::new("two")).await.unwrap();
+        assert_eq!(old, ["ADMIN"]);
         let root = keys.look_up("ADMIN").await.unwrap().unwrap();
         assert_eq!(root.secret.expose(), "two");
         let taken = keys.replace("root", &other.access_key, Secret::new("x")).await;

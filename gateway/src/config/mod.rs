@@ -50,6 +50,8 @@ pub struct Config {
     pub times: TimesConfig,
     /// Log lines.
     pub log: LogConfig,
+    /// What was set and has no effect, one line each.
+    pub doubts: Vec<String>,
     /// Every value and where it came from, for `sixfold config show`.
     pub shown: Vec<Shown>,
 }
@@ -117,8 +119,10 @@ pub struct RootCredentials {
     pub access_key: String,
     /// The secret key.
     pub secret_key: String,
-    /// What to call where they came from.
-    pub source: String,
+    /// Where the access key came from.
+    pub source: Source,
+    /// Where the secret key came from.
+    pub secret_source: Source,
 }
 
 impl std::fmt::Debug for RootCredentials {
@@ -220,6 +224,7 @@ impl Config {
             cluster: sections::cluster(&mut reader)?,
             data: sections::data(&mut reader)?,
             log: sections::log(&mut reader)?,
+            doubts: reader.take_doubts(),
             shown: reader.into_shown(),
         };
         config.check()?;

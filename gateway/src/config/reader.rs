@@ -55,6 +55,8 @@ pub(super) struct Reader<'a> {
     file: BTreeMap<String, String>,
     path: PathBuf,
     shown: Vec<Shown>,
+    sources: BTreeMap<&'static str, Source>,
+    doubts: Vec<String>,
 }
 
 impl<'a> Reader<'a> {
@@ -70,7 +72,8 @@ impl<'a> Reader<'a> {
             None => BTreeMap::new(),
         };
         let path = path.unwrap_or_default();
-        Ok(Self { flags, environment, file, path, shown: Vec::new() })
+        let (sources, doubts) = (BTreeMap::new(), Vec::new());
+        Ok(Self { flags, environment, file, path, shown: Vec::new(), sources, doubts })
     }
 
     /// A setting with a default.
@@ -82,7 +85,7 @@ impl<'a> Reader<'a> {
     ) -> Result<T, ConfigError> {
         if let Some((text, source)) = self.find(key)? {
             let value = parse(&text).map_err(|mend| wrong(key, &text, &source, &mend))?;
-            self.shown.push(Shown::new(key, &text, &source));
+            self.note(key, &text, source);
             return Ok(value);
         }
         let text = super::show::plain(&default);
@@ -101,14 +104,23 @@ impl<'a> Reader<'a> {
             return Ok(None);
         };
         let value = parse(&text).map_err(|mend| wrong(key, &text, &source, &mend))?;
-        self.shown.push(Shown::new(key, &text, &source));
+        self.note(key, &text, source);
         Ok(Some(value))
     }
 
+    fn note(&mut self, key: &'static Key, text: &str, source: Source) {
+        self.shown.push(Shown::new(key, text, &source));
+        self.sources.insert(key.name, source);
+    }
+
     /// Where a setting that was read came from.
-    pub(super) fn source_of(&self, key: &Key) -> String {
-        let shown = self.shown.iter().find(|shown| shown.name == key.name);
-        shown.map_or_else(String::new, |shown| shown.source.clone())
+    pub(super) fn source_of(&self, key: &Key) -> Source {
+        self.sources.get(key.name).cloned().unwrap_or(Source::Default)
+    }
+
+    /// What was set and has no effect.
+    pub(super) fn take_doubts(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.doubts)
     }
 
     /// What was read, in the order of the table of settings.
@@ -117,16 +129,25 @@ impl<'a> Reader<'a> {
         self.shown
     }
 
-    fn find(&self, key: &Key) -> Result<Option<(String, Source)>, ConfigError> {
+    fn find(&mut self, key: &Key) -> Result<Option<(String, Source)>, ConfigError> {
         if let Some(flag) = key.flag
             && let Some(value) = self.flags.value(flag)
         {
             return Ok(Some((value, Source::Flag(flag))));
         }
+        let mut found = None;
         for name in key.environment {
-            if let Some(found) = self.find_variable(key, name)? {
-                return Ok(Some(found));
+            match self.find_variable(key, name)? {
+                Some((_, source)) if found.is_some() => {
+                    let first = key.environment[0];
+                    self.doubts.push(format!("{source} is not used: {first} is set as well"));
+                }
+                Some(first) => found = Some(first),
+                None => {}
             }
+        }
+        if found.is_some() {
+            return Ok(found);
         }
         let value = self.file.get(key.name).cloned();
         Ok(value.map(|value| (value, Source::File(self.path.clone()))))

@@ -1,7 +1,7 @@
 //! Reads the sections, one function each. Defaults stand where they are used, so that a test or
 //! a benchmark without settings runs with the same ones.
 
-use super::reader::Reader;
+use super::reader::{Reader, Source};
 use super::{
     ClusterConfig, ClusterTls, ConfigError, DatabaseConfig, HttpConfig, LogConfig, RootCredentials,
     S3Config, StorageConfig, TimesConfig, TlsFiles, keys, units,
@@ -57,9 +57,16 @@ pub(super) fn root(reader: &mut Reader<'_>) -> Result<Option<RootCredentials>, C
     let access_key = reader.optional(&keys::ROOT_ACCESS_KEY, units::access_key)?;
     let secret_key = reader.optional(&keys::ROOT_SECRET_KEY, units::secret_key)?;
     let source = reader.source_of(&keys::ROOT_ACCESS_KEY);
+    let secret_source = reader.source_of(&keys::ROOT_SECRET_KEY);
+    if is_minios(&source) != is_minios(&secret_source) {
+        return Err(ConfigError::new(format!(
+            "the root pair is half MinIO's and half Sixfold's ({source}, {secret_source}): give \
+             both halves by the same kind of name"
+        )));
+    }
     match (access_key, secret_key) {
         (Some(access_key), Some(secret_key)) => {
-            Ok(Some(RootCredentials { access_key, secret_key, source }))
+            Ok(Some(RootCredentials { access_key, secret_key, source, secret_source }))
         }
         (None, None) => Ok(None),
         _ => Err(ConfigError::new(
@@ -67,6 +74,11 @@ pub(super) fn root(reader: &mut Reader<'_>) -> Result<Option<RootCredentials>, C
              SIXFOLD_ROOT_SECRET_KEY, or none for a random pair",
         )),
     }
+}
+
+fn is_minios(source: &Source) -> bool {
+    matches!(source, Source::Environment(name) | Source::SecretFile(name)
+        if name.starts_with("MINIO_"))
 }
 
 pub(super) fn database(reader: &mut Reader<'_>) -> Result<DatabaseConfig, ConfigError> {
@@ -176,7 +188,7 @@ pub(super) fn times(
 pub(super) fn log(reader: &mut Reader<'_>) -> Result<LogConfig, ConfigError> {
     Ok(LogConfig {
         format: reader.value(&keys::LOG_FORMAT, LogFormat::Text, units::log_format)?,
-        filter: reader.optional(&keys::LOG_FILTER, units::text)?,
+        filter: reader.optional(&keys::LOG_FILTER, units::log_filter)?,
     })
 }
 

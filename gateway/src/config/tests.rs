@@ -72,7 +72,9 @@ fn a_wrong_value_names_itself_its_source_and_the_mend() {
         ("SIXFOLD_REGION", "EU", "lower-case"),
         ("S3_BUCKET", "A", "bucket name"),
         ("SIXFOLD_DIRS", "/a:/b", "at least six"),
+        ("SIXFOLD_DIRS", "/a:/b:/c:/d:/e:/a", "twice"),
         ("SIXFOLD_LOG_FORMAT", "xml", "text or json"),
+        ("RUST_LOG", "!!!", "log filter"),
     ] {
         let error = load(&none, &[(name, value)], "").unwrap_err();
         assert!(error.contains(value) && error.contains(name) && error.contains(mend), "{error}");
@@ -97,7 +99,15 @@ fn the_root_pair_comes_from_our_names_or_minios_or_files() {
     let minio = [("MINIO_ROOT_USER", "minioadmin2"), ("MINIO_ROOT_PASSWORD", "password9")];
     let root = load(&none, &minio, "").unwrap().root.unwrap();
     assert_eq!((root.access_key.as_str(), root.secret_key.as_str()), ("minioadmin2", "password9"));
-    assert!(root.source.contains("MINIO_ROOT_USER"), "{}", root.source);
+    assert!(root.source.to_string().contains("MINIO_ROOT_USER"), "{}", root.source);
+    let mixed = [("MINIO_ROOT_USER", "minio"), ("SIXFOLD_ROOT_SECRET_KEY", "password9")];
+    let mixed = load(&none, &mixed, "").unwrap_err();
+    assert!(mixed.contains("MINIO_ROOT_USER") && mixed.contains("same kind"), "{mixed}");
+    let ours = [("SIXFOLD_ROOT_ACCESS_KEY", "root"), ("SIXFOLD_ROOT_SECRET_KEY", "password8")];
+    let config = load(&none, &[&ours[..], &minio].concat(), "").unwrap();
+    assert_eq!(config.root.unwrap().secret_key, "password8");
+    let doubts = config.doubts.join("\n");
+    assert!(doubts.contains("MINIO_ROOT_USER") && doubts.contains("not used"), "{doubts}");
 
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(b"from-a-file\n").unwrap();

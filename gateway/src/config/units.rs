@@ -2,9 +2,11 @@
 //! mend.
 
 use crate::telemetry::LogFormat;
+use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
+use tracing_subscriber::EnvFilter;
 
 type Parsed<T> = Result<T, String>;
 
@@ -25,6 +27,10 @@ pub(super) fn path(text: &str) -> Parsed<PathBuf> {
 pub(super) fn paths(text: &str) -> Parsed<Vec<PathBuf>> {
     let paths: Vec<_> =
         std::env::split_paths(text).filter(|path| !path.as_os_str().is_empty()).collect();
+    let mut seen = HashSet::new();
+    if let Some(twice) = paths.iter().find(|path| !seen.insert(*path)) {
+        return Err(format!("names {} twice: give each drive once", twice.display()));
+    }
     match paths.len() {
         1 => Ok(paths),
         count if count >= 6 => Ok(paths),
@@ -151,6 +157,11 @@ pub(super) fn database_url(text: &str) -> Parsed<String> {
         || text.to_owned(),
         "is no PostgreSQL URL: it begins with postgres://",
     )
+}
+
+pub(super) fn log_filter(text: &str) -> Parsed<String> {
+    let is_valid = EnvFilter::try_new(text).is_ok();
+    when(is_valid, || text.to_owned(), "is no log filter: give one like info or sixfold=debug")
 }
 
 pub(super) fn log_format(text: &str) -> Parsed<LogFormat> {

@@ -89,7 +89,8 @@ impl Entry {
         is_full && may_be && self.is_reachable()
     }
 
-    fn is_reachable(&self) -> bool {
+    /// Whether it is there and its calls succeed, whatever it may take.
+    pub fn is_reachable(&self) -> bool {
         let is_closed = |node: &Arc<Node>| node.breaker() == BreakerState::Closed;
         self.liveness() != Liveness::Dead && self.node.as_ref().is_some_and(is_closed)
     }

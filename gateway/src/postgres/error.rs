@@ -81,6 +81,9 @@ pub enum PostgresError {
         /// The directory.
         dir: PathBuf,
     },
+    /// The start was given up because it was asked to; nothing runs.
+    #[error("the start of the database was interrupted")]
+    Interrupted,
     /// A file or directory could not be used.
     #[error("can't {action} {path} as uid {uid}: {source}")]
     Io {

@@ -7,6 +7,7 @@ use sqlx::{Connection, PgConnection};
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 use tokio::process::Child;
+use tokio_util::sync::CancellationToken;
 
 /// How long a fast stop (rolling transactions back, a checkpoint) may take.
 pub(super) const STOP_FAST: Duration = Duration::from_secs(30);
@@ -70,12 +71,15 @@ impl Drop for Postmaster {
     }
 }
 
-/// Starts the server and waits until it answers.
-pub(super) async fn launch(cluster: &Cluster) -> Result<Postmaster, PostgresError> {
+/// Starts the server and waits until it answers, or stops it again when `stop` is cancelled.
+pub(super) async fn launch(
+    cluster: &Cluster,
+    stop: &CancellationToken,
+) -> Result<Postmaster, PostgresError> {
     let mut tries = 1;
     loop {
         orphan::settle(cluster).await?;
-        match start_once(cluster).await {
+        match start_once(cluster, stop).await {
             Err(PostgresError::Failed { why, .. }) if tries < START_TRIES => {
                 tracing::warn!(%why, "the database server did not start, trying again");
                 tries += 1;
@@ -86,7 +90,13 @@ pub(super) async fn launch(cluster: &Cluster) -> Result<Postmaster, PostgresErro
     }
 }
 
-async fn start_once(cluster: &Cluster) -> Result<Postmaster, PostgresError> {
+async fn start_once(
+    cluster: &Cluster,
+    stop: &CancellationToken,
+) -> Result<Postmaster, PostgresError> {
+    if stop.is_cancelled() {
+        return Err(PostgresError::Interrupted);
+    }
     let log = cluster.home.join("start.log");
     let stdout = std::fs::File::create(&log).at("write", &log)?;
     let stderr = stdout.try_clone().at("write", &log)?;
@@ -103,8 +113,18 @@ async fn start_once(cluster: &Cluster) -> Result<Postmaster, PostgresError> {
     command.current_dir(&cluster.home).stdout(stdout).stderr(stderr).process_group(0);
     let child = command.spawn().at("start the server of", &cluster.data)?;
     let mut postmaster = Postmaster { child };
-    wait_ready(cluster, &mut postmaster).await?;
-    Ok(postmaster)
+    let ready = tokio::select! {
+        ready = wait_ready(cluster, &mut postmaster) => ready,
+        () = stop.cancelled() => Err(PostgresError::Interrupted),
+    };
+    match ready {
+        Ok(()) => Ok(postmaster),
+        Err(PostgresError::Interrupted) => {
+            postmaster.stop(cluster).await?;
+            Err(PostgresError::Interrupted)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 async fn wait_ready(cluster: &Cluster, postmaster: &mut Postmaster) -> Result<(), PostgresError> {

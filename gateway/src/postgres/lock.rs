@@ -14,6 +14,17 @@ pub struct DirectoryLock {
 }
 
 impl DirectoryLock {
+    /// Says who holds it, when somebody does; takes and makes nothing.
+    pub fn check(dir: &Path) -> Result<(), PostgresError> {
+        let path = dir.join("lock");
+        // What keeps us from reading it is said when it is taken.
+        let Ok(mut file) = File::open(&path) else { return Ok(()) };
+        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockShared) {
+            Err(rustix::io::Errno::WOULDBLOCK) => Err(in_use(dir, &path, &mut file)),
+            _ => Ok(()),
+        }
+    }
+
     /// Takes it at once or says who holds it.
     pub fn take(dir: &Path) -> Result<Self, PostgresError> {
         let path = dir.join("lock");
@@ -27,16 +38,20 @@ impl DirectoryLock {
             .at("open", &path)?;
         match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}
-            Err(rustix::io::Errno::WOULDBLOCK) => {
-                let mut pid = String::new();
-                file.read_to_string(&mut pid).at("read", &path)?;
-                return Err(PostgresError::InUse { dir: dir.to_owned(), pid: pid.trim().into() });
-            }
+            Err(rustix::io::Errno::WOULDBLOCK) => return Err(in_use(dir, &path, &mut file)),
             Err(error) => return Err(error).at("lock", &path),
         }
         file.set_len(0).at("write", &path)?;
         file.rewind().at("write", &path)?;
         writeln!(file, "{}", std::process::id()).at("write", &path)?;
         Ok(Self { _file: file })
+    }
+}
+
+fn in_use(dir: &Path, path: &Path, file: &mut File) -> PostgresError {
+    let mut pid = String::new();
+    match file.read_to_string(&mut pid).at("read", path) {
+        Ok(_) => PostgresError::InUse { dir: dir.to_owned(), pid: pid.trim().into() },
+        Err(error) => error,
     }
 }

@@ -110,7 +110,11 @@ struct Cluster {
 
 impl Cluster {
     /// Finds programs and account, makes the directories and the rows' files.
-    async fn prepare(settings: Settings, home: PathBuf) -> Result<Self, PostgresError> {
+    async fn prepare(
+        settings: Settings,
+        home: PathBuf,
+        stop: &CancellationToken,
+    ) -> Result<Self, PostgresError> {
         let data = home.join("data");
         let account = Account::choose(&data).await?;
         let binaries = Binaries::find(settings.bin_dir.as_deref(), create::major(&data)?).await?;
@@ -118,7 +122,7 @@ impl Cluster {
         let sockets = sockets::prepare(&home, settings.runtime_dir.as_deref(), &account)?;
         let cluster = Self { settings, home, data, sockets, binaries, account };
         configuration::write(&cluster)?;
-        create::create(&cluster).await?;
+        create::create(&cluster, stop).await?;
         Ok(cluster)
     }
 }
@@ -136,12 +140,16 @@ pub struct Managed {
 
 impl Managed {
     /// Starts it: the directory is locked, created when new, an orphan is stopped, and the
-    /// database answers when this returns.
-    pub async fn start(settings: Settings) -> Result<Self, PostgresError> {
+    /// database answers when this returns. When `stop` is cancelled before that, what was started
+    /// is stopped and waited for.
+    pub async fn start(
+        settings: Settings,
+        stop: &CancellationToken,
+    ) -> Result<Self, PostgresError> {
         let home = make_home(&settings.dir)?;
         let lock = DirectoryLock::take(&home)?;
-        let cluster = Arc::new(Cluster::prepare(settings, home).await?);
-        let postmaster = launch::launch(&cluster).await?;
+        let cluster = Arc::new(Cluster::prepare(settings, home, stop).await?);
+        let postmaster = launch::launch(&cluster, stop).await?;
         launch::create_database(&cluster).await?;
         let stop = CancellationToken::new();
         let watcher = tokio::spawn(watch::watch(cluster.clone(), postmaster, stop.clone()));

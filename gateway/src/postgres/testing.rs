@@ -6,6 +6,7 @@ use sqlx::{Connection, PgConnection};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use tokio::sync::OnceCell;
+use tokio_util::sync::CancellationToken;
 
 static SERVER: OnceCell<TestServer> = OnceCell::const_new();
 
@@ -40,9 +41,10 @@ impl TestServer {
         settings.durability = Durability::ForgottenAfterTheTest;
         settings.shared_buffers_mib = 32;
         settings.max_connections = 200;
-        let cluster = Cluster::prepare(settings, make_home(&dir)?).await?;
+        let never = CancellationToken::new();
+        let cluster = Cluster::prepare(settings, make_home(&dir)?, &never).await?;
         // Started on a runtime of its own: that of one test ends with the test.
-        let postmaster = launch::launch(&cluster).await?;
+        let postmaster = launch::launch(&cluster, &never).await?;
         let pid_file = cluster.data.join("postmaster.pid");
         let watcher = Command::new("sh")
             .args(["-c", WATCH, "sh"])

@@ -41,6 +41,10 @@ impl Drop for Scratch {
     }
 }
 
+async fn start(scratch: &Scratch) -> Result<Managed, PostgresError> {
+    Managed::start(scratch.settings(), &CancellationToken::new()).await
+}
+
 fn kill(pid: i32) {
     let pid = rustix::process::Pid::from_raw(pid).unwrap();
     rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
@@ -49,8 +53,9 @@ fn kill(pid: i32) {
 /// Starts a server and forgets it, as a killed sixfold does.
 async fn orphan(scratch: &Scratch) -> i32 {
     let home = make_home(&scratch.0).unwrap();
-    let cluster = Cluster::prepare(scratch.settings(), home).await.unwrap();
-    let postmaster = launch::launch(&cluster).await.unwrap();
+    let never = CancellationToken::new();
+    let cluster = Cluster::prepare(scratch.settings(), home, &never).await.unwrap();
+    let postmaster = launch::launch(&cluster, &never).await.unwrap();
     launch::create_database(&cluster).await.unwrap();
     std::mem::forget(postmaster);
     scratch.pid()
@@ -63,7 +68,7 @@ async fn connect(url: &str) -> PgConnection {
 #[tokio::test]
 async fn it_starts_checks_stops_and_keeps_its_rows() {
     let scratch = Scratch::new();
-    let managed = Managed::start(scratch.settings()).await.unwrap();
+    let managed = start(&scratch).await.unwrap();
     assert_eq!(url_of_running(&scratch.0).unwrap(), managed.url());
     let mut connection = connect(&managed.url()).await;
     checks::check(&mut connection).await.unwrap();
@@ -79,7 +84,7 @@ async fn it_starts_checks_stops_and_keeps_its_rows() {
     assert!(!sockets.exists(), "nothing is left behind");
     assert!(matches!(url_of_running(&scratch.0), Err(PostgresError::NotRunning { .. })));
 
-    let managed = Managed::start(scratch.settings()).await.unwrap();
+    let managed = start(&scratch).await.unwrap();
     let x: i32 = sqlx::query_scalar("select x from t")
         .fetch_one(&mut connect(&managed.url()).await)
         .await
@@ -93,7 +98,7 @@ async fn a_second_one_on_the_same_directory_is_refused_by_name() {
     let scratch = Scratch::new();
     let home = make_home(&scratch.0).unwrap();
     let _lock = DirectoryLock::take(&home).unwrap();
-    let error = Managed::start(scratch.settings()).await.unwrap_err();
+    let error = start(&scratch).await.unwrap_err();
     assert!(
         matches!(&error, PostgresError::InUse { pid, .. } if *pid == std::process::id().to_string()),
         "{error}"
@@ -103,7 +108,7 @@ async fn a_second_one_on_the_same_directory_is_refused_by_name() {
 #[tokio::test]
 async fn a_killed_server_is_started_again_on_the_same_socket() {
     let scratch = Scratch::new();
-    let managed = Managed::start(scratch.settings()).await.unwrap();
+    let managed = start(&scratch).await.unwrap();
     let killed = scratch.pid();
     kill(killed);
     let until = Instant::now() + Duration::from_secs(20);
@@ -118,11 +123,47 @@ async fn a_killed_server_is_started_again_on_the_same_socket() {
     managed.stop().await.unwrap();
 }
 
+/// The processes whose command line names the directory.
+fn processes_on(dir: &Path) -> Vec<String> {
+    let dir = dir.to_str().unwrap();
+    let commands = std::fs::read_dir("/proc").unwrap().flatten().filter_map(|process| {
+        let command = std::fs::read(process.path().join("cmdline")).ok()?;
+        Some(String::from_utf8_lossy(&command).replace('\0', " "))
+    });
+    commands.filter(|command| command.contains(dir) && command.contains(" -D ")).collect()
+}
+
+/// Begins to start a server, gives it up once `is_there`, and finds nothing left running.
+async fn interrupted(scratch: &Scratch, is_there: impl Fn() -> bool) {
+    let stop = CancellationToken::new();
+    let starting = Managed::start(scratch.settings(), &stop);
+    let interrupting = async {
+        while !is_there() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        stop.cancel();
+    };
+    let (started, ()) = tokio::join!(starting, interrupting);
+    assert!(matches!(started, Err(PostgresError::Interrupted)), "{started:?}");
+    assert_eq!(processes_on(&scratch.0), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn an_interrupted_start_leaves_nothing_running() {
+    let scratch = Scratch::new();
+    let made = scratch.0.join("postgres/data.new");
+    interrupted(&scratch, || made.join("PG_VERSION").exists()).await;
+    start(&scratch).await.unwrap().stop().await.unwrap();
+    let pid_file = scratch.0.join("postgres/data/postmaster.pid");
+    interrupted(&scratch, || pid_file.exists()).await;
+    start(&scratch).await.unwrap().stop().await.unwrap();
+}
+
 #[tokio::test]
 async fn after_a_kill_of_everything_it_recovers() {
     let scratch = Scratch::new();
     kill(orphan(&scratch).await);
-    let managed = Managed::start(scratch.settings()).await.unwrap();
+    let managed = start(&scratch).await.unwrap();
     connect(&managed.url()).await;
     managed.stop().await.unwrap();
 }
@@ -131,7 +172,7 @@ async fn after_a_kill_of_everything_it_recovers() {
 async fn an_orphan_is_stopped_and_replaced() {
     let scratch = Scratch::new();
     let old = orphan(&scratch).await;
-    let managed = Managed::start(scratch.settings()).await.unwrap();
+    let managed = start(&scratch).await.unwrap();
     assert_ne!(scratch.pid(), old);
     connect(&managed.url()).await;
     managed.stop().await.unwrap();
@@ -140,11 +181,11 @@ async fn an_orphan_is_stopped_and_replaced() {
 #[tokio::test]
 async fn a_process_that_took_the_number_over_is_left_alone() {
     let scratch = Scratch::new();
-    Managed::start(scratch.settings()).await.unwrap().stop().await.unwrap();
+    start(&scratch).await.unwrap().stop().await.unwrap();
     let file = scratch.0.join("postgres/data/postmaster.pid");
     let mut stranger = std::process::Command::new("sleep").arg("60").spawn().unwrap();
     std::fs::write(&file, format!("{}\n/elsewhere\n", stranger.id())).unwrap();
-    let managed = Managed::start(scratch.settings()).await.unwrap();
+    let managed = start(&scratch).await.unwrap();
     assert!(stranger.try_wait().unwrap().is_none(), "the stranger was signalled");
     stranger.kill().unwrap();
     stranger.wait().unwrap();
@@ -158,7 +199,7 @@ async fn a_socket_path_that_does_not_fit_is_refused() {
     let long = scratch.0.join("x".repeat(100));
     std::fs::create_dir(&long).unwrap();
     settings.runtime_dir = Some(long);
-    let error = Managed::start(settings).await.unwrap_err();
+    let error = Managed::start(settings, &CancellationToken::new()).await.unwrap_err();
     assert!(matches!(error, PostgresError::PathTooLong { .. }), "{error}");
 }
 
@@ -169,7 +210,7 @@ async fn a_directory_that_the_database_account_cannot_pass_is_named() {
         return;
     }
     let scratch = Scratch::with_mode(0o700);
-    let error = Managed::start(scratch.settings()).await.unwrap_err();
+    let error = start(&scratch).await.unwrap_err();
     assert!(
         matches!(&error, PostgresError::Unreachable { component, .. } if *component == scratch.0),
         "{error}"

@@ -35,16 +35,14 @@ pub(super) async fn watch(
 async fn restart(cluster: &Cluster, stop: &CancellationToken) -> Option<Postmaster> {
     let [mut pause, longest] = RESTART_PAUSE;
     loop {
-        let attempt = async {
-            tokio::time::sleep(pause).await;
-            launch::launch(cluster).await
-        };
         tokio::select! {
             () = stop.cancelled() => return None,
-            result = attempt => match result {
-                Ok(postmaster) => return Some(postmaster),
-                Err(error) => tracing::error!(%error, "the database server does not start"),
-            },
+            () = tokio::time::sleep(pause) => {}
+        }
+        match launch::launch(cluster, stop).await {
+            Ok(postmaster) => return Some(postmaster),
+            Err(PostgresError::Interrupted) => return None,
+            Err(error) => tracing::error!(%error, "the database server does not start"),
         }
         pause = (pause * 2).min(longest);
     }

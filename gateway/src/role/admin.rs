@@ -1,5 +1,6 @@
 //! How administration finds its server: the directory of an embedded one, or a database.
 
+use super::home;
 use crate::auth::keys::Keys;
 use crate::auth::seal::MasterKey;
 use crate::meta::Meta;
@@ -7,7 +8,7 @@ use crate::meta::pg::Pg;
 use crate::postgres::url_of_running;
 use anyhow::Context;
 use clap::Args;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Connections of an administration command.
@@ -16,7 +17,7 @@ const CONNECTIONS: u32 = 2;
 /// Which server is meant.
 #[derive(Args, Clone, Debug)]
 pub struct Target {
-    /// The first directory of a running `sixfold server` (or its --meta-dir)
+    /// The first directory of a running `sixfold server`, or its --meta-dir
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
     /// The PostgreSQL of the cluster
@@ -32,15 +33,17 @@ pub struct Target {
 
 impl Target {
     /// Connects to the rows.
-    pub fn connect(&self) -> anyhow::Result<Pg> {
-        Ok(Pg::open(&self.url()?, CONNECTIONS)?)
+    pub async fn connect(&self) -> anyhow::Result<Pg> {
+        let pg = Pg::open(&self.url()?, CONNECTIONS)?;
+        pg.reach().await?;
+        Ok(pg)
     }
 
     /// The access keys, with the master key at hand.
     pub fn keys(&self, meta: Arc<dyn Meta>) -> anyhow::Result<Keys> {
         let file = match (&self.master_key_file, &self.dir) {
             (Some(file), _) => file.clone(),
-            (None, Some(dir)) => meta_dir(dir).join("master.key"),
+            (None, Some(dir)) => home::find_meta(dir)?.join("master.key"),
             (None, None) => anyhow::bail!(
                 "where is the master key? name --dir or --master-key-file (SIXFOLD_MASTER_KEY_FILE)"
             ),
@@ -51,7 +54,7 @@ impl Target {
     fn url(&self) -> anyhow::Result<String> {
         // A server of its own on DIR wins over a variable that happens to be set.
         if let Some(dir) = &self.dir {
-            let meta = meta_dir(dir);
+            let meta = home::find_meta(dir)?;
             if meta.join("postgres").is_dir() {
                 return url_of_running(&meta).map_err(Into::into);
             }
@@ -61,10 +64,4 @@ impl Target {
              PostgreSQL (--database-url, DATABASE_URL)",
         )
     }
-}
-
-/// The metadata's directory below a server's directory, which may have been named itself.
-fn meta_dir(dir: &Path) -> PathBuf {
-    let below = dir.join("meta");
-    if below.is_dir() { below } else { dir.to_owned() }
 }

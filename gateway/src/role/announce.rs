@@ -2,6 +2,7 @@
 //! a terminal, and only when they were made just now.
 
 use super::root::Root;
+use crate::config::Source;
 use std::fmt::Write;
 use std::io::IsTerminal;
 use std::net::SocketAddr;
@@ -30,7 +31,7 @@ impl Announcement<'_> {
         let endpoint = format!("{scheme}://{}", reachable(self.address));
         let access_key = &self.root.access_key;
         let shows_secret = self.root.is_new && is_terminal;
-        let secret = if shows_secret { self.root.secret.expose() } else { "$SIXFOLD_SECRET" };
+        let secret = if shows_secret { self.root.secret.expose() } else { "\"$SECRET\"" };
         let region = self.region;
         let mut text = String::new();
         let _ = writeln!(text, "\nSixfold {} is ready.", env!("CARGO_PKG_VERSION"));
@@ -43,6 +44,8 @@ impl Announcement<'_> {
             let _ = writeln!(text, "           shown once; kept in {}", self.root_file.display());
         } else {
             let _ = writeln!(text, "  secret   {}", self.where_secret());
+            let shell = self.shell();
+            let _ = writeln!(text, "\nthe secret, for the lines below:\n  SECRET={shell}");
         }
         let _ = write!(
             text,
@@ -60,10 +63,24 @@ rclone:
     }
 
     fn where_secret(&self) -> String {
-        if self.root.is_given {
-            return "as given by the settings".to_owned();
+        match &self.root.given_by {
+            Some(source) => format!("as given by {source}"),
+            None => format!("in {}", self.root_file.display()),
         }
-        format!("in {}", self.root_file.display())
+    }
+
+    /// How a shell finds the secret without it being shown.
+    fn shell(&self) -> String {
+        match &self.root.given_by {
+            Some(Source::Environment(name)) => format!("\"${name}\""),
+            Some(Source::SecretFile(name)) => format!("\"$(cat \"${name}\")\""),
+            Some(_) => "'the one in the settings'".to_owned(),
+            None => {
+                let file = std::path::absolute(self.root_file);
+                let file = file.unwrap_or_else(|_| self.root_file.to_owned());
+                format!(r#""$(sed -n 's/.*"secret_key": "\(.*\)".*/\1/p' '{}')""#, file.display())
+            }
+        }
     }
 }
 
@@ -80,15 +97,20 @@ fn reachable(address: SocketAddr) -> SocketAddr {
 mod tests {
     use super::Announcement;
     use crate::auth::seal::Secret;
+    use crate::config::Source;
     use crate::role::root::Root;
     use std::path::Path;
 
     fn text(is_new: bool, is_terminal: bool) -> String {
+        text_of(is_new, is_terminal, None)
+    }
+
+    fn text_of(is_new: bool, is_terminal: bool, given_by: Option<Source>) -> String {
         let root = Root {
             access_key: "AKID".to_owned(),
             secret: Secret::new("canary-secret"),
             is_new,
-            is_given: false,
+            given_by,
         };
         let announcement = Announcement {
             address: "0.0.0.0:9000".parse().unwrap(),
@@ -100,6 +122,19 @@ mod tests {
             metadata: "PostgreSQL",
         };
         announcement.text(is_terminal)
+    }
+
+    #[test]
+    fn the_lines_find_a_secret_that_is_not_shown() {
+        let stored = text(false, true);
+        assert!(stored.contains("SECRET=\"$(sed -n "), "{stored}");
+        assert!(stored.contains("AWS_SECRET_ACCESS_KEY=\"$SECRET\""), "{stored}");
+        let variable = Some(Source::Environment("MINIO_ROOT_PASSWORD".to_owned()));
+        let given = text_of(false, true, variable);
+        assert!(given.contains("SECRET=\"$MINIO_ROOT_PASSWORD\""), "{given}");
+        let file = Some(Source::SecretFile("SIXFOLD_ROOT_SECRET_KEY_FILE".to_owned()));
+        let given = text_of(false, true, file);
+        assert!(given.contains("$(cat \"$SIXFOLD_ROOT_SECRET_KEY_FILE\")"), "{given}");
     }
 
     #[test]

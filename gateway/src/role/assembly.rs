@@ -20,7 +20,7 @@ use crate::meta::{Meta, MetaError};
 use crate::nodes::{Directory, RemoteSettings};
 use crate::postgres::checks;
 use crate::s3::service::Service;
-use crate::shutdown::Shutdown;
+use crate::shutdown::{Shutdown, Signals};
 use anyhow::Context;
 use sixfold_proto::secret::ClusterSecret;
 use std::path::Path;
@@ -58,9 +58,15 @@ impl Listeners {
 /// Connects to the database and checks that a row may be trusted to it.
 pub(super) async fn database(url: &str, config: &Config) -> anyhow::Result<Pg> {
     let pg = Pg::open(url, config.database.max_connections)?;
-    let mut connection = pg.pool().acquire().await.context("can't connect to the database")?;
-    checks::check(&mut connection).await.context("the database is refused")?;
+    check(&pg).await?;
     Ok(pg)
+}
+
+/// Checks that the database can be reached and that a row may be trusted to it.
+pub(super) async fn check(pg: &Pg) -> anyhow::Result<()> {
+    pg.reach().await?;
+    let mut connection = pg.pool().acquire().await.context("can't connect to the database")?;
+    checks::check(&mut connection).await.context("the database is refused")
 }
 
 /// How nodes in other processes are called, with the secret and the certificates read and
@@ -96,6 +102,7 @@ impl Parts {
         &self,
         config: &Config,
         listeners: Listeners,
+        signals: &mut Signals,
         announce: impl FnOnce(),
     ) -> anyhow::Result<()> {
         let metrics = crate::metrics::install().context("can't start the metrics")?;
@@ -124,7 +131,7 @@ impl Parts {
         self.shutdown.spawn("readiness", watch.run(self.shutdown.token().clone()));
         self.listen(config, listeners, front, health.with_metrics(metrics));
         announce();
-        let signal = crate::shutdown::signalled().await.context("can't wait for signals")?;
+        let signal = signals.received().await;
         tracing::info!(signal, "stopping: requests in progress are finished");
         Ok(())
     }

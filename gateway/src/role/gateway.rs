@@ -8,7 +8,7 @@ use crate::config::{Config, ConfigError};
 use crate::lease::Lease;
 use crate::meta::{Meta, migrate};
 use crate::nodes::{Directory, RemoteSettings};
-use crate::shutdown::Shutdown;
+use crate::shutdown::{Shutdown, Signals};
 use anyhow::Context;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -24,20 +24,27 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     if let Some(given) = config.root.clone() {
         root::take_given(given, &keys).await?;
     }
+    if keys.list().await?.is_empty() {
+        tracing::warn!(
+            "there is no access key yet: make one with `sixfold key create --name NAME`"
+        );
+    }
 
     let cluster = meta.cluster_id().await?;
     let rows = Arc::clone(&meta);
     let directory =
         Directory::with_limits(cluster, rows, HashMap::new(), Some(needed.remote), config.nodes);
     directory.refresh().await.context("can't read the registry of nodes")?;
+    // Until here there is nothing to stop, and a signal ends the process by itself.
+    let mut signals = Signals::listen().context("can't wait for signals")?;
     let lease = Lease::begin(Arc::clone(&meta), "gateway", config.times.lease_renewal).await?;
 
     let shutdown = Shutdown::new(config.http.drain + assembly::STOP_MARGIN);
     let parts = Parts { meta, keys, directory, lease, shutdown };
     let (address, admin) = (listeners.s3.local_addr()?, listeners.admin.local_addr()?);
     let served = parts
-        .serve(&config, listeners, || {
-            println!("Sixfold gateway is ready: S3 on {address}, health on {admin}");
+        .serve(&config, listeners, &mut signals, || {
+            println!("Sixfold gateway: S3 on {address}, health on {admin}");
         })
         .await;
     parts.finish().await;
@@ -55,6 +62,10 @@ struct Needed<'a> {
 fn needed(config: &Config) -> anyhow::Result<Needed<'_>> {
     let missing =
         |what: &str, name: &str| ConfigError::new(format!("a gateway needs {what}: set {name}"));
+    if !config.storage.dirs.is_empty() {
+        let line = "a gateway keeps nothing on this machine: leave DIR (storage.dirs) out";
+        return Err(ConfigError::new(line).into());
+    }
     Ok(Needed {
         url: config.database.url.as_deref().ok_or_else(|| missing("PostgreSQL", "DATABASE_URL"))?,
         master_key: config

@@ -8,21 +8,32 @@
 //!     master.key          seals the secrets in the rows; 0600
 //!     root.json           the root pair that was made at the first start; 0600
 //!     lock                one server per directory
+//!   meta.path             with --meta-dir: where that is, for administration by --dir DIR
 //! ```
 
 use crate::config::StorageConfig;
+use crate::postgres::DirectoryLock;
 use anyhow::Context;
-use std::fs::{File, OpenOptions};
+use sixfold_node::Store;
+use std::fs::{File, OpenOptions, Permissions};
 use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// How many nodes are made below a single DIR.
 const NODES_PER_DIR: usize = 6;
 
+/// Any of these says that a server has been here.
+const SIGNS: [&str; 3] = ["master.key", "postgres", "lock"];
+
+/// The note in the first directory.
+const NOTE: &str = "meta.path";
+
 /// The server's own files.
 #[derive(Debug)]
 pub(super) struct Home {
+    /// The only directory, or the first one.
+    first: PathBuf,
     /// Where the metadata lives.
     pub(super) meta: PathBuf,
     /// One directory per drive.
@@ -41,7 +52,7 @@ impl Home {
             );
         };
         let meta = storage.meta_dir.clone().unwrap_or_else(|| first.join("meta"));
-        let is_new = !meta.join("master.key").exists();
+        let is_new = !SIGNS.iter().any(|name| meta.join(name).exists());
         let drives = match &storage.dirs[..] {
             [only] => (1..=NODES_PER_DIR).map(|n| only.join(format!("node{n}"))).collect(),
             many => many.to_vec(),
@@ -51,7 +62,36 @@ impl Home {
             drives.iter().try_for_each(|drive| make(drive))?;
         }
         check_writable(&meta)?;
-        Ok(Self { meta, drives, is_new })
+        Ok(Self { first: first.clone(), meta, drives, is_new })
+    }
+
+    /// Refuses when another server runs on the directory, before anything is made.
+    pub(super) fn check_free(storage: &StorageConfig) -> anyhow::Result<()> {
+        let Some(first) = storage.dirs.first() else { return Ok(()) };
+        let meta = storage.meta_dir.clone().unwrap_or_else(|| first.join("meta"));
+        DirectoryLock::check(&meta.join("postgres"))?;
+        Ok(DirectoryLock::check(&meta)?)
+    }
+
+    /// Notes in the first directory where the metadata is, when that is elsewhere. To be called
+    /// when the drives are open: nothing is written to what is below a missing mount.
+    pub(super) fn leave_note(&self) -> anyhow::Result<()> {
+        let note = self.first.join(NOTE);
+        if self.meta == self.first.join("meta") {
+            let _ = std::fs::remove_file(&note);
+            return Ok(());
+        }
+        let is_ours = self.drives.len() > 1 && self.drives[0].parent() == Some(&self.first)
+            || Store::is_drive(&self.first);
+        if !is_ours {
+            return Ok(());
+        }
+        let meta = self.meta.canonicalize().with_context(|| mend("find", &self.meta))?;
+        let text = format!("{}\n", meta.display());
+        if std::fs::read_to_string(&note).is_ok_and(|old| old == text) {
+            return Ok(());
+        }
+        std::fs::write(&note, text).with_context(|| mend("write", &note))
     }
 
     /// The key that seals secrets.
@@ -65,8 +105,35 @@ impl Home {
     }
 }
 
+/// The metadata's directory of the server whose first directory, or --meta-dir, this is.
+pub(super) fn find_meta(dir: &Path) -> anyhow::Result<PathBuf> {
+    anyhow::ensure!(dir.is_dir(), "--dir {}: there is no such directory", dir.display());
+    let noted = std::fs::read_to_string(dir.join(NOTE)).ok();
+    let noted = noted.map(|text| PathBuf::from(text.trim_end_matches('\n')));
+    let candidates = noted.into_iter().chain([dir.join("meta"), dir.to_owned()]);
+    let is_meta = |meta: &PathBuf| SIGNS.iter().any(|name| meta.join(name).exists());
+    candidates.into_iter().find(is_meta).with_context(|| {
+        format!(
+            "--dir {}: no sixfold server has its metadata there; name the first directory given \
+             to `sixfold server`, or its --meta-dir",
+            dir.display()
+        )
+    })
+}
+
+/// Makes a directory with those above it. What root makes can be passed by others whatever the
+/// umask is: PostgreSQL runs as another account.
 fn make(dir: &Path) -> anyhow::Result<()> {
-    std::fs::create_dir_all(dir).with_context(|| mend("make", dir))
+    let missing: Vec<&Path> = dir.ancestors().take_while(|dir| !dir.exists()).collect();
+    std::fs::create_dir_all(dir).with_context(|| mend("make", dir))?;
+    if rustix::process::geteuid().is_root() {
+        let passable = Permissions::from_mode(0o711);
+        for dir in missing.into_iter().filter(|dir| !dir.as_os_str().is_empty()) {
+            let opened = std::fs::set_permissions(dir, passable.clone());
+            opened.with_context(|| mend("open to others", dir))?;
+        }
+    }
+    Ok(())
 }
 
 fn check_writable(dir: &Path) -> anyhow::Result<()> {
@@ -77,6 +144,13 @@ fn check_writable(dir: &Path) -> anyhow::Result<()> {
 
 fn mend(action: &str, dir: &Path) -> String {
     let uid = rustix::process::geteuid().as_raw();
+    if uid == 0 {
+        return format!(
+            "can't {action} {} even as root; see what is there and how it is mounted, or name \
+             another one",
+            dir.display()
+        );
+    }
     format!(
         "can't {action} {} as uid {uid}; give the directory to that user (chown {uid} …), or name \
          another one",
@@ -100,7 +174,7 @@ pub(super) fn write_private(path: &Path, text: &str) -> anyhow::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Home, write_private};
+    use super::{Home, find_meta, write_private};
     use crate::config::StorageConfig;
     use std::os::unix::fs::PermissionsExt;
     use std::path::PathBuf;
@@ -120,6 +194,38 @@ mod tests {
         std::fs::remove_dir(&home.drives[2]).unwrap();
         let home = Home::open(&storage).unwrap();
         assert!(!home.is_new && !home.drives[2].exists());
+    }
+
+    #[test]
+    fn a_lost_master_key_does_not_make_a_place_new() {
+        let temporary = tempfile::tempdir().unwrap();
+        let storage = storage(vec![temporary.path().join("data")]);
+        let home = Home::open(&storage).unwrap();
+        std::fs::create_dir(home.meta.join("postgres")).unwrap();
+        std::fs::remove_dir(&home.drives[5]).unwrap();
+        let home = Home::open(&storage).unwrap();
+        assert!(!home.is_new && !home.drives[5].exists());
+    }
+
+    #[test]
+    fn the_metadata_is_found_by_the_first_directory_or_by_its_own() {
+        let temporary = tempfile::tempdir().unwrap();
+        let data = temporary.path().join("data");
+        let error = find_meta(&data).unwrap_err().to_string();
+        assert!(error.contains("no such directory"), "{error}");
+        std::fs::create_dir(&data).unwrap();
+        let error = find_meta(&data).unwrap_err().to_string();
+        assert!(error.contains("--meta-dir"), "{error}");
+        let meta_dir = Some(temporary.path().join("meta"));
+        let home = Home::open(&StorageConfig { meta_dir, ..storage(vec![data.clone()]) }).unwrap();
+        std::fs::write(home.master_key(), "").unwrap();
+        home.leave_note().unwrap();
+        assert_eq!(find_meta(&data).unwrap(), home.meta.canonicalize().unwrap());
+        assert_eq!(find_meta(&home.meta).unwrap(), home.meta);
+        let home = Home::open(&storage(vec![data.clone()])).unwrap();
+        std::fs::write(home.master_key(), "").unwrap();
+        home.leave_note().unwrap();
+        assert_eq!(find_meta(&data).unwrap(), data.join("meta"), "an old note is taken away");
     }
 
     #[test]

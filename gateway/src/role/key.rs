@@ -1,6 +1,7 @@
 //! `sixfold key`: users and their access keys.
 
 use super::admin::Target;
+use super::root::ROOT;
 use crate::auth::keys::Keys;
 use crate::meta::Meta;
 use crate::meta::types::{User, UserId};
@@ -29,6 +30,9 @@ pub enum Command {
     Delete {
         /// The access key
         access_key: String,
+        /// Also the root pair's
+        #[arg(long)]
+        force: bool,
         /// The server
         #[command(flatten)]
         target: Target,
@@ -40,12 +44,12 @@ pub async fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Create { name, target } => create(&name, &target).await,
         Command::List { target } => list(&target).await,
-        Command::Delete { access_key, target } => delete(&access_key, &target).await,
+        Command::Delete { access_key, force, target } => delete(&access_key, force, &target).await,
     }
 }
 
-fn keys(target: &Target) -> anyhow::Result<Keys> {
-    let meta: Arc<dyn Meta> = Arc::new(target.connect()?);
+async fn keys(target: &Target) -> anyhow::Result<Keys> {
+    let meta: Arc<dyn Meta> = Arc::new(target.connect().await?);
     target.keys(meta)
 }
 
@@ -54,7 +58,12 @@ async fn create(name: &str, target: &Target) -> anyhow::Result<()> {
         !name.is_empty() && name.chars().count() <= 64 && !name.chars().any(char::is_control),
         "a user's name has 1 to 64 characters"
     );
-    let key = keys(target)?.create(name).await?;
+    anyhow::ensure!(
+        name != ROOT,
+        "{ROOT} has one pair, the server's own: start with SIXFOLD_ROOT_ACCESS_KEY and \
+         SIXFOLD_ROOT_SECRET_KEY set to change it, or choose another name"
+    );
+    let key = keys(target).await?.create(name).await?;
     let owner = owner_id(key.user.id);
     if target.json {
         let value = serde_json::json!({
@@ -74,7 +83,7 @@ async fn create(name: &str, target: &Target) -> anyhow::Result<()> {
 }
 
 async fn list(target: &Target) -> anyhow::Result<()> {
-    let meta: Arc<dyn Meta> = Arc::new(target.connect()?);
+    let meta: Arc<dyn Meta> = Arc::new(target.connect().await?);
     let rows = meta.keys().await?;
     if target.json {
         let rows: Vec<_> = rows.iter().map(|row| as_json(&row.access_key, &row.user)).collect();
@@ -96,8 +105,15 @@ fn as_json(access_key: &str, user: &User) -> serde_json::Value {
     })
 }
 
-async fn delete(access_key: &str, target: &Target) -> anyhow::Result<()> {
-    let meta: Arc<dyn Meta> = Arc::new(target.connect()?);
+async fn delete(access_key: &str, is_forced: bool, target: &Target) -> anyhow::Result<()> {
+    let meta: Arc<dyn Meta> = Arc::new(target.connect().await?);
+    let is_root = meta.key(access_key).await?.is_some_and(|row| row.user.name == ROOT);
+    anyhow::ensure!(
+        is_forced || !is_root,
+        "{access_key} is the root pair's: nobody is root then until a server is started again, \
+         which makes a new pair or takes SIXFOLD_ROOT_ACCESS_KEY and SIXFOLD_ROOT_SECRET_KEY; \
+         --force deletes it all the same"
+    );
     anyhow::ensure!(meta.delete_key(access_key).await?, "there is no access key {access_key}");
     if target.json {
         println!("{}", serde_json::json!({ "deleted": access_key }));

@@ -42,7 +42,7 @@ enum Command {
     /// A stateless S3 gateway of a cluster (DATABASE_URL, master key, cluster secret)
     Gateway(Flags),
     /// Bring the database to this release's schema
-    Migrate(Target),
+    Migrate(migrate::Arguments),
     /// How the cluster is
     Status(Target),
     /// Users' access keys
@@ -55,7 +55,11 @@ enum Command {
     #[command(subcommand)]
     Config(config::Command),
     /// This program's version
-    Version,
+    Version {
+        /// Answer in JSON
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 /// Runs the command named by the arguments.
@@ -63,13 +67,13 @@ pub fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Server(flags) => stay(&flags, server::run),
         Command::Gateway(flags) => stay(&flags, gateway::run),
-        Command::Migrate(target) => once(migrate::run(target)),
+        Command::Migrate(arguments) => once(migrate::run(arguments)),
         Command::Status(target) => once(status::run(target)),
         Command::Key(command) => once(key::run(command)),
         Command::Node(command) => once(node::run(command)),
         Command::Config(command) => config::run(&command),
-        Command::Version => {
-            println!("sixfold {}", env!("CARGO_PKG_VERSION"));
+        Command::Version { json } => {
+            version(json);
             Ok(())
         }
     };
@@ -80,6 +84,15 @@ pub fn main() -> ExitCode {
             let is_config = error.is::<crate::config::ConfigError>();
             ExitCode::from(if is_config { EXIT_CONFIG } else { 1 })
         }
+    }
+}
+
+fn version(as_json: bool) {
+    let version = env!("CARGO_PKG_VERSION");
+    if as_json {
+        println!("{}", serde_json::json!({ "version": version }));
+    } else {
+        println!("sixfold {version}");
     }
 }
 
@@ -95,6 +108,7 @@ where
 {
     let config = Config::load(flags, &environment)?;
     crate::telemetry::start(config.log.format, config.log.filter.as_deref())?;
+    config.doubts.iter().for_each(|doubt| tracing::warn!("{doubt}"));
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(role(config))
 }
 

@@ -4,7 +4,7 @@ use crate::erasure::Scheme;
 use crate::http::health::{Health, Readiness};
 use crate::lease::{ClockState, Lease};
 use crate::meta::Meta;
-use crate::nodes::Directory;
+use crate::nodes::{Directory, Snapshot};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -44,14 +44,56 @@ impl Watch {
             let reason = "this machine's clock differs from the database's by over ten minutes";
             return Readiness::NotReady(reason.to_owned());
         }
-        let snapshot = self.directory.snapshot();
-        let usable = snapshot.entries().filter(|entry| entry.is_usable()).count();
-        let known = snapshot.entries().count();
-        // Smaller clusters double chunks up, two to a node at most: fewer than three place nothing.
-        let needed = Scheme::FourTwo.data_count().min(known.max(FEWEST_NODES));
-        if usable < needed {
-            return Readiness::NotReady(format!("only {usable} of {known} nodes are usable"));
+        of_nodes(&self.directory.snapshot())
+    }
+}
+
+/// Whether enough nodes answer for objects to be read. A full node counts: what is on it can be
+/// read and deleted, and whoever is to delete something must not be sent away.
+fn of_nodes(snapshot: &Snapshot) -> Readiness {
+    let answering = snapshot.entries().filter(|entry| entry.is_reachable()).count();
+    let known = snapshot.entries().count();
+    // Smaller clusters double chunks up, two to a node at most: fewer than three place nothing.
+    let needed = Scheme::FourTwo.data_count().min(known.max(FEWEST_NODES));
+    if answering < needed {
+        return Readiness::NotReady(format!("only {answering} of {known} nodes answer"));
+    }
+    Readiness::Ready
+}
+
+#[cfg(test)]
+mod tests {
+    use super::of_nodes;
+    use crate::http::health::Readiness;
+    use crate::meta::Meta;
+    use crate::meta::model::Model;
+    use crate::meta::types::NodeState;
+    use crate::nodes::Directory;
+    use crate::nodes::fake::FakeNode;
+    use sixfold_proto::chunks::Chunks;
+    use std::collections::HashMap;
+    use std::sync::Arc;
+    use uuid::Uuid;
+
+    #[tokio::test]
+    async fn full_nodes_count_and_lost_ones_do_not() {
+        let meta: Arc<dyn Meta> = Arc::new(Model::new());
+        let mut nodes: HashMap<_, Arc<dyn Chunks>> = HashMap::new();
+        for _ in 0..6 {
+            let row = meta.register_node(Uuid::new_v4(), None, "local", 1.0).await.unwrap();
+            let full = NodeState::Full;
+            meta.heartbeat(row.number, row.registration, full, 100, 0).await.unwrap();
+            nodes.insert(row.number, FakeNode::new(row.number));
         }
-        Readiness::Ready
+        let mut there: Vec<_> = nodes.keys().copied().collect();
+        for (left, is_ready) in [(6, true), (4, true), (3, false)] {
+            there.truncate(left);
+            let nodes = there.iter().map(|number| (*number, Arc::clone(&nodes[number]))).collect();
+            let cluster = meta.cluster_id().await.unwrap();
+            let directory = Directory::new(cluster, Arc::clone(&meta), nodes);
+            directory.refresh().await.unwrap();
+            let readiness = of_nodes(&directory.snapshot());
+            assert_eq!(readiness == Readiness::Ready, is_ready, "{left} left: {readiness:?}");
+        }
     }
 }

@@ -2,31 +2,67 @@
 
 use super::announce::Announcement;
 use super::assembly::{self, Listeners, Parts};
+use super::drives;
 use super::home::Home;
-use super::{drives, root};
+use super::root::{self, Root};
 use crate::auth::keys::Keys;
-use crate::auth::seal::MasterKey;
 use crate::config::Config;
 use crate::lease::Lease;
 use crate::meta::pg::Pg;
 use crate::meta::{Meta, migrate};
 use crate::nodes::Directory;
-use crate::postgres::{DirectoryLock, Managed, Settings};
-use crate::shutdown::Shutdown;
+use crate::postgres::{DirectoryLock, Managed, PostgresError, Settings};
+use crate::shutdown::{Shutdown, Signals};
 use anyhow::Context;
 use sixfold_proto::chunks::Chunks;
 use sixfold_proto::name::NodeNumber;
 use std::collections::HashMap;
+use std::pin::pin;
 use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
 
 /// Starts, serves until a signal comes, and stops.
 pub async fn run(config: Config) -> anyhow::Result<()> {
+    let mut signals = Signals::listen().context("can't wait for signals")?;
+    // Before the addresses: the same command twice is told of the first one, not of its port.
+    Home::check_free(&config.storage)?;
     let listeners = Listeners::bind(&config).await?;
     let home = Home::open(&config.storage)?;
-    let database = Database::start(&config, &home).await?;
-    let served = serve(&config, &home, &database, listeners).await;
+    let Some(database) = Database::start(&config, &home, &mut signals).await? else {
+        return Ok(());
+    };
+    let served = serve(&config, &home, &database, listeners, &mut signals).await;
     let stopped = database.stop().await;
     served.and(stopped)
+}
+
+/// What is there once the rows and the drives are.
+struct Prepared {
+    pg: Pg,
+    parts: Parts,
+    root: Root,
+}
+
+async fn prepare(config: &Config, home: &Home, database: &Database) -> anyhow::Result<Prepared> {
+    let shutdown = Shutdown::new(config.http.drain + assembly::STOP_MARGIN);
+    let pg = assembly::database(&database.url, config).await?;
+    migrate::migrate(pg.pool()).await?;
+    let meta: Arc<dyn Meta> = Arc::new(pg.clone());
+
+    let key_file = config.cluster.master_key_file.clone().unwrap_or_else(|| home.master_key());
+    let master = root::master_key(&key_file, meta.as_ref()).await?;
+    let keys = Arc::new(Keys::new(Arc::clone(&meta), master));
+    let root = root::ensure(config.root.clone(), &keys, home).await?;
+
+    let cluster = meta.cluster_id().await?;
+    let known = if home.is_new { 0 } else { drives::known(&meta).await? };
+    let opened = drives::open(&home.drives, known, cluster).await?;
+    home.leave_note()?;
+    let zone = config.storage.zone.as_deref();
+    let nodes = drives::register(opened, &meta, zone, &config.times, &shutdown).await?;
+    let directory = directory(config, &meta, nodes).await?;
+    let lease = Lease::begin(Arc::clone(&meta), "server", config.times.lease_renewal).await?;
+    Ok(Prepared { pg, parts: Parts { meta, keys, directory, lease, shutdown }, root })
 }
 
 async fn serve(
@@ -34,25 +70,15 @@ async fn serve(
     home: &Home,
     database: &Database,
     listeners: Listeners,
+    signals: &mut Signals,
 ) -> anyhow::Result<()> {
-    let shutdown = Shutdown::new(config.http.drain + assembly::STOP_MARGIN);
-    let pg = assembly::database(&database.url, config).await?;
-    migrate::migrate(pg.pool()).await?;
-    let meta: Arc<dyn Meta> = Arc::new(pg.clone());
-
-    let key_file = config.cluster.master_key_file.clone().unwrap_or_else(|| home.master_key());
-    let keys = Arc::new(Keys::new(Arc::clone(&meta), MasterKey::load_or_create(&key_file)?));
-    let root = root::ensure(config.root.clone(), &keys, home).await?;
-
-    let cluster = meta.cluster_id().await?;
-    let known = if home.is_new { 0 } else { drives::known(&meta).await? };
-    let opened = drives::open(&home.drives, known, cluster).await?;
-    let zone = config.storage.zone.as_deref();
-    let nodes = drives::register(opened, &meta, zone, &config.times, &shutdown).await?;
-    let directory = directory(config, &meta, nodes).await?;
-    let lease = Lease::begin(Arc::clone(&meta), "server", config.times.lease_renewal).await?;
-
-    let parts = Parts { meta, keys, directory, lease, shutdown };
+    let Prepared { pg, parts, root } = tokio::select! {
+        prepared = prepare(config, home, database) => prepared?,
+        signal = signals.received() => {
+            tracing::info!(signal, "stopping before the start is done");
+            return Ok(());
+        }
+    };
     let announcement = Announcement {
         address: listeners.s3.local_addr()?,
         admin_address: listeners.admin.local_addr()?,
@@ -62,7 +88,7 @@ async fn serve(
         root_file: &home.root_file(),
         metadata: &database.shown,
     };
-    let served = parts.serve(config, listeners, || announcement.print()).await;
+    let served = parts.serve(config, listeners, signals, || announcement.print()).await;
     parts.finish().await;
     close(&pg).await;
     served
@@ -96,19 +122,25 @@ struct Database {
 }
 
 impl Database {
-    async fn start(config: &Config, home: &Home) -> anyhow::Result<Self> {
+    /// The database, or nothing when a signal came before it was there.
+    async fn start(
+        config: &Config,
+        home: &Home,
+        signals: &mut Signals,
+    ) -> anyhow::Result<Option<Self>> {
         if let Some(url) = &config.database.url {
             let lock = DirectoryLock::take(&home.meta)?;
             let shown = "in the PostgreSQL that DATABASE_URL names".to_owned();
-            return Ok(Self { url: url.clone(), shown, managed: None, _lock: Some(lock) });
+            let url = url.clone();
+            return Ok(Some(Self { url, shown, managed: None, _lock: Some(lock) }));
         }
         let mut settings = Settings::new(&home.meta);
         settings.bin_dir.clone_from(&config.database.bin_dir);
         tracing::info!(dir = %home.meta.display(), "starting PostgreSQL");
-        let managed = Managed::start(settings).await?;
+        let Some(managed) = start_managed(settings, signals).await? else { return Ok(None) };
         let url = managed.url();
         let shown = format!("{} (PostgreSQL of its own, on this one drive)", home.meta.display());
-        Ok(Self { url, shown, managed: Some(managed), _lock: None })
+        Ok(Some(Self { url, shown, managed: Some(managed), _lock: None }))
     }
 
     async fn stop(self) -> anyhow::Result<()> {
@@ -118,4 +150,25 @@ impl Database {
             .await
             .context("PostgreSQL did not stop cleanly; it recovers at the next start")
     }
+}
+
+/// Starts PostgreSQL, and stops it again when a signal comes meanwhile.
+async fn start_managed(
+    settings: Settings,
+    signals: &mut Signals,
+) -> anyhow::Result<Option<Managed>> {
+    let stop = CancellationToken::new();
+    let mut starting = pin!(Managed::start(settings, &stop));
+    let signal = tokio::select! {
+        started = &mut starting => return Ok(Some(started?)),
+        signal = signals.received() => signal,
+    };
+    tracing::info!(signal, "stopping before PostgreSQL has started");
+    stop.cancel();
+    match starting.await {
+        Ok(managed) => managed.stop().await?,
+        Err(PostgresError::Interrupted) => {}
+        Err(error) => return Err(error.into()),
+    }
+    Ok(None)
 }

@@ -270,14 +270,29 @@ async fn a_heartbeat_learns_what_was_decided_and_speaks_for_its_own_drive_only()
     assert_eq!(beat(&mut node, Uuid::new_v4(), 1, "active").await.unwrap(), None);
 }
 
-/// The test server asks every role but its owner for a password.
+/// The test server asks every role but its owner for a password. A statement that fails is written
+/// to the database's log as it was sent, so the password is not in it.
 #[tokio::test]
-async fn a_node_logs_in_with_the_password_that_was_set() {
+async fn a_node_logs_in_with_the_password_that_was_set_and_no_log_holds_it() {
     let (pg, url) = pg().await;
     let with = |password: &str| url.replace("sixfold@", &format!("sixfold_node:{password}@"));
-    pg.set_node_password("it's-quoted").await.unwrap();
-    let mut node = connect(&with("it%27s-quoted")).await;
+    pg.set_node_password("it's-canary-1").await.unwrap();
+    let mut node = connect(&with("it%27s-canary-1")).await;
     let beat = "select node_heartbeat(gen_random_uuid(), 1, 'active', 1, 1)";
     as_node(&mut node, beat).await.unwrap();
     assert!(PgConnection::connect(&with("guessed")).await.is_err());
+
+    // Errors are logged, as they are in any PostgreSQL but ours.
+    let mut owner = connect(&url).await;
+    let log_errors =
+        "do $$ begin execute format('alter database %I set log_min_messages = warning',
+        current_database()); end $$";
+    sqlx::query(log_errors).execute(&mut owner).await.unwrap();
+    // The nodes' role may not change itself so.
+    let limited = Pg::open(&with("it%27s-canary-1"), 1).unwrap();
+    limited.set_node_password("it's-canary-2").await.unwrap_err();
+    let read = sqlx::query_scalar("select pg_read_file(pg_current_logfile())");
+    let log: String = read.fetch_one(&mut owner).await.unwrap();
+    assert!(log.contains("alter role sixfold_node"), "nothing is logged: {log}");
+    assert!(!log.contains("s-canary-"), "{log}");
 }

@@ -5,7 +5,7 @@ use super::super::{MetaError, Result};
 use super::error::from_sqlx;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{Connection, PgPool, Postgres};
+use sqlx::{Connection, PgConnection, PgPool, Postgres};
 use std::future::Future;
 use std::pin::pin;
 use std::str::FromStr;
@@ -78,6 +78,30 @@ pub(super) fn open(url: &str, max_connections: u32) -> Result<PgPool> {
             })
         })
         .connect_lazy_with(options))
+}
+
+/// Connects once outside the pool, to learn why it can't.
+pub(super) async fn reach(pool: &PgPool) -> Result<()> {
+    let options = pool.connect_options();
+    let connecting = tokio::time::timeout(CALL_LIMIT, PgConnection::connect_with(&options)).await;
+    let connected =
+        connecting.unwrap_or_else(|_| Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())));
+    match connected {
+        Ok(connection) => connection.close().await.map_err(from_sqlx),
+        Err(error) => Err(MetaError::Unavailable(format!(
+            "can't connect at {} ({error}): check that PostgreSQL runs there, and the name and \
+             password in DATABASE_URL or --database-url",
+            place(&options)
+        ))),
+    }
+}
+
+/// Host and port, or the socket's directory; never the user or the password.
+fn place(options: &PgConnectOptions) -> String {
+    match options.get_socket() {
+        Some(socket) => socket.display().to_string(),
+        None => format!("{}:{}", options.get_host(), options.get_port()),
+    }
 }
 
 /// Bounds a call that changes nothing, or whose loss is no secret to the caller.

@@ -17,6 +17,7 @@ mod page;
 #[cfg(test)]
 mod races;
 mod resolve;
+mod scram;
 mod together;
 mod upload;
 mod users;
@@ -55,6 +56,12 @@ impl Pg {
     pub fn open(url: &str, max_connections: u32) -> Result<Self> {
         let pool = connect::open(url, max_connections)?;
         Ok(Self { commits: Gathering::new(&pool), look_ups: Gathering::new(&pool), pool })
+    }
+
+    /// Tries to connect, and says where to and why not when that fails: the pool itself would only
+    /// say that its time is up.
+    pub async fn reach(&self) -> Result<()> {
+        connect::reach(&self.pool).await
     }
 
     /// The pool, for migrations and for the checks at the start.

@@ -2,6 +2,7 @@
 
 use super::columns::{broken, node_from, node_number, size_number};
 use super::error::from_sqlx;
+use super::scram;
 use crate::meta::Result;
 use crate::meta::types::{NodeRow, NodeState};
 use sixfold_proto::name::NodeNumber;
@@ -96,15 +97,11 @@ pub(super) async fn cluster_id(pool: &PgPool) -> Result<Uuid> {
     sqlx::query_scalar!("select id from cluster").fetch_one(pool).await.map_err(from_sqlx)
 }
 
-/// Lets node processes log in with this password. The text of the statement is made by the
-/// database, which quotes it. Not a checked query: it has no result to check.
+/// Lets node processes log in with this password. What is sent is its verifier, which needs no
+/// quoting. Not a checked query: it has no result to check.
 pub(super) async fn set_node_password(pool: &PgPool, password: &str) -> Result<()> {
-    let statement: String =
-        sqlx::query_scalar("select format('alter role sixfold_node login password %L', $1::text)")
-            .bind(password)
-            .fetch_one(pool)
-            .await
-            .map_err(from_sqlx)?;
+    let verifier = scram::verifier(password)?;
+    let statement = format!("alter role sixfold_node login password '{verifier}'");
     sqlx::raw_sql(AssertSqlSafe(statement)).execute(pool).await.map_err(from_sqlx)?;
     Ok(())
 }
