@@ -15,6 +15,12 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
+/// Cells and stripes are hundreds of kilobytes and live for milliseconds. The system's allocator
+/// gives their pages back to the kernel each time, which clears them anew; this one keeps them
+/// for some seconds.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// How long calls that run may go on after a stop was asked for: a whole chunk on a slow line.
 const STOP_LIMIT: Duration = Duration::from_secs(10);
 

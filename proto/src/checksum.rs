@@ -5,8 +5,8 @@
 //! rot and mix-ups, not against an attacker who can write to a drive.
 
 use crate::name::ChunkName;
+use twox_hash::XxHash3_64;
 use uuid::Uuid;
-use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 /// Computes the checksums of one chunk's cells.
 #[derive(Clone, Copy, Debug)]
@@ -21,7 +21,7 @@ impl CellKey {
         place[..16].copy_from_slice(cluster.as_bytes());
         place[16..32].copy_from_slice(&name.extent.0.to_be_bytes());
         place[32] = name.index.get();
-        Self { chunk_seed: xxh3_64(&place) }
+        Self { chunk_seed: XxHash3_64::oneshot(&place) }
     }
 
     /// The checksum of the cell of stripe number `stripe` (counted in the extent, from 0).
@@ -29,7 +29,7 @@ impl CellKey {
         // The odd constant is 2^64 over the golden ratio: it spreads small stripe numbers over
         // all bits of the seed, so that neighbouring stripes have unrelated seeds.
         let seed = self.chunk_seed ^ u64::from(stripe).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        xxh3_64_with_seed(cell, seed)
+        XxHash3_64::oneshot_with_seed(seed, cell)
     }
 }
 

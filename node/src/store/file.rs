@@ -10,10 +10,11 @@ use super::record::entry;
 use sixfold_proto::chunks::{Cell, NodeError};
 use sixfold_proto::name::{ChunkName, CopyNumber, LeaseId};
 use std::fs::File;
+use std::hash::Hasher;
 use std::io::IoSlice;
 use std::path::PathBuf;
 use std::sync::Arc;
-use xxhash_rust::xxh3::Xxh3;
+use twox_hash::XxHash3_64;
 
 /// A file that has no final name yet; dropped, it is removed.
 struct Unfinished {
@@ -39,7 +40,7 @@ pub(super) struct FileWriter {
     name: ChunkName,
     writer: LeaseId,
     copy: CopyNumber,
-    content: Box<Xxh3>,
+    content: Box<XxHash3_64>,
     /// Bytes of the cells and checksums so far.
     body_bytes: u64,
 }
@@ -59,7 +60,7 @@ impl FileWriter {
         let unfinished = Unfinished { inner: Arc::clone(inner), path, named: false };
         let subject = Subject::Chunk { writer, cell_bytes, body_bytes: 0 };
         let header = Header { name, copy, subject, batch: 0 }.encode(inner.drive.key());
-        let content = Box::new(Xxh3::new());
+        let content = Box::new(XxHash3_64::new());
         let mut created = Self { unfinished, file, name, writer, copy, content, body_bytes: 0 };
         created.write(&header, first)?;
         Ok(created)
@@ -81,8 +82,8 @@ impl FileWriter {
             offset = 0;
         }
         for (cell, checksum) in cells.iter().zip(&checksums) {
-            self.content.update(&cell.data);
-            self.content.update(checksum);
+            self.content.write(&cell.data);
+            self.content.write(checksum);
             slices.push(IoSlice::new(&cell.data));
             slices.push(IoSlice::new(checksum));
         }
@@ -120,7 +121,7 @@ impl FileWriter {
     }
 
     fn seal(&self, inner: &Inner, geometry: Geometry) -> Result<(), NodeError> {
-        let content = self.content.digest();
+        let content = self.content.finish();
         let (cell_count, data_bytes) = (geometry.cell_count(), geometry.data_bytes);
         let seal = Seal { cell_count, data_bytes, content }.encode(self.name, self.copy);
         let offset = HEADER_BYTES as u64 + self.body_bytes;

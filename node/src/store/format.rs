@@ -52,8 +52,8 @@
 
 use sixfold_proto::chunks::{MAX_CELL_BYTES, MAX_CELLS_PER_CHUNK};
 use sixfold_proto::name::{ChunkIndex, ChunkName, CopyNumber, ExtentId, LeaseId};
+use twox_hash::XxHash3_64;
 use uuid::Uuid;
-use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 /// The version that is written, of records and of the directory.
 pub(super) const VERSION: u16 = 1;
@@ -91,7 +91,7 @@ pub(super) struct DriveKey(u64);
 impl DriveKey {
     /// The seed that follows from a drive's id.
     pub(super) fn new(drive: Uuid) -> Self {
-        Self(xxh3_64(drive.as_bytes()))
+        Self(XxHash3_64::oneshot(drive.as_bytes()))
     }
 }
 
@@ -151,7 +151,7 @@ impl Header {
         bytes[40..44].copy_from_slice(&size.to_le_bytes());
         bytes[44..48].copy_from_slice(&body.to_le_bytes());
         bytes[48..56].copy_from_slice(&self.batch.to_le_bytes());
-        let checksum = xxh3_64_with_seed(&bytes[..56], key.0);
+        let checksum = XxHash3_64::oneshot_with_seed(key.0, &bytes[..56]);
         bytes[56..].copy_from_slice(&checksum.to_le_bytes());
         bytes
     }
@@ -160,7 +160,7 @@ impl Header {
     pub(super) fn decode(bytes: &[u8], key: DriveKey) -> Option<Self> {
         let bytes: &[u8; HEADER_BYTES] = bytes.first_chunk()?;
         let checksum = u64_at(bytes, 56);
-        if bytes[..4] != MAGIC || checksum != xxh3_64_with_seed(&bytes[..56], key.0) {
+        if bytes[..4] != MAGIC || checksum != XxHash3_64::oneshot_with_seed(key.0, &bytes[..56]) {
             return None;
         }
         Self::from_fields(bytes, u32_at(bytes, 44), u64_at(bytes, 48))
@@ -281,7 +281,7 @@ impl Seal {
         bytes[4..8].copy_from_slice(&self.cell_count.to_le_bytes());
         bytes[8..12].copy_from_slice(&self.data_bytes.to_le_bytes());
         bytes[16..24].copy_from_slice(&self.content.to_le_bytes());
-        let checksum = xxh3_64_with_seed(&bytes[..24], seal_seed(name, copy));
+        let checksum = XxHash3_64::oneshot_with_seed(seal_seed(name, copy), &bytes[..24]);
         bytes[24..].copy_from_slice(&checksum.to_le_bytes());
         bytes
     }
@@ -289,7 +289,7 @@ impl Seal {
     /// Reads the seal of this chunk copy; `None` when it is none or another's.
     pub(super) fn decode(bytes: &[u8], name: ChunkName, copy: CopyNumber) -> Option<Self> {
         let bytes: &[u8; SEAL_BYTES] = bytes.first_chunk()?;
-        let checksum = xxh3_64_with_seed(&bytes[..24], seal_seed(name, copy));
+        let checksum = XxHash3_64::oneshot_with_seed(seal_seed(name, copy), &bytes[..24]);
         if bytes[..4] != SEAL_MAGIC || u64_at(bytes, 24) != checksum {
             return None;
         }
@@ -303,7 +303,7 @@ fn seal_seed(name: ChunkName, copy: CopyNumber) -> u64 {
     place[..16].copy_from_slice(&name.extent.0.to_be_bytes());
     place[16] = name.index.get();
     place[17..].copy_from_slice(&copy.0.to_le_bytes());
-    xxh3_64(&place)
+    XxHash3_64::oneshot(&place)
 }
 
 /// One line of a sealed segment's index.
@@ -331,8 +331,8 @@ pub(super) fn encode_index(segment: u32, offset: u32, entries: &[IndexEntry]) ->
     let count = u32::try_from(entries.len()).unwrap_or(u32::MAX);
     trailer[16..20].copy_from_slice(&count.to_le_bytes());
     trailer[20..24].copy_from_slice(&offset.to_le_bytes());
-    trailer[24..32].copy_from_slice(&xxh3_64(&bytes).to_le_bytes());
-    let checksum = xxh3_64(&trailer[..32]);
+    trailer[24..32].copy_from_slice(&XxHash3_64::oneshot(&bytes).to_le_bytes());
+    let checksum = XxHash3_64::oneshot(&trailer[..32]);
     trailer[32..].copy_from_slice(&checksum.to_le_bytes());
     bytes.extend_from_slice(&trailer);
     bytes
@@ -354,7 +354,7 @@ impl Trailer {
     /// Reads a trailer; `None` when the segment was not sealed or its end is damaged.
     pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
         let bytes: &[u8; TRAILER_BYTES] = bytes.first_chunk()?;
-        if bytes[..8] != INDEX_MAGIC || u64_at(bytes, 32) != xxh3_64(&bytes[..32]) {
+        if bytes[..8] != INDEX_MAGIC || u64_at(bytes, 32) != XxHash3_64::oneshot(&bytes[..32]) {
             return None;
         }
         Some(Self {
@@ -368,7 +368,7 @@ impl Trailer {
     /// Reads the entries; `None` when they are damaged.
     pub(super) fn entries(&self, bytes: &[u8]) -> Option<Vec<IndexEntry>> {
         let length = self.entry_count as usize * INDEX_ENTRY_BYTES;
-        if bytes.len() != length || xxh3_64(bytes) != self.checksum {
+        if bytes.len() != length || XxHash3_64::oneshot(bytes) != self.checksum {
             return None;
         }
         bytes.chunks_exact(INDEX_ENTRY_BYTES).map(decode_index_entry).collect()

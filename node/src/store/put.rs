@@ -41,7 +41,7 @@ pub(super) async fn put(
         }
     }
     let geometry = order.geometry()?;
-    let record = Record::new(&cells);
+    let record = Record::new(cells);
     let old = lock(&inner.index).get(name);
     let (record, kept) = match old {
         None => (record, None),
@@ -68,7 +68,7 @@ async fn compare_small(
     blocking(move || {
         // Compaction may have moved it; the claim keeps everything else away.
         let old = lock(&inner.index).get(old.entry.name).unwrap_or(old);
-        let same = compare(&inner, &old, geometry, &Body::Memory(record.body()))?.is_same();
+        let same = compare(&inner, &old, geometry, &Body::Memory(&record.body()))?.is_same();
         Ok((record, same.then_some(old.entry)))
     })
     .await

@@ -1,13 +1,16 @@
 //! A chunk as its cells arrive: their order is checked, and a small chunk's record is laid out
-//! in memory, ready to be written as it is.
+//! in pieces, ready to be written as it is.
 
 use super::format::{
     CHECKSUM_BYTES, DriveKey, Geometry, HEADER_BYTES, Header, RECORD_ALIGNMENT, SEAL_BYTES, Seal,
     Subject,
 };
+use bytes::Bytes;
 use sixfold_proto::chunks::{Cell, ChunkEntry, MAX_CELL_BYTES, MAX_CELLS_PER_CHUNK, NodeError};
 use sixfold_proto::name::{ChunkName, CopyNumber, LeaseId};
-use xxhash_rust::xxh3::xxh3_64;
+use std::hash::Hasher;
+use std::io::IoSlice;
+use twox_hash::XxHash3_64;
 
 /// Checks that cells come as the protocol says, and counts them.
 #[derive(Default)]
@@ -59,48 +62,57 @@ impl CellOrder {
     }
 }
 
-/// A small chunk as the bytes of its record.
+/// A small chunk whose cells are all there.
 pub(super) struct Record {
-    bytes: Vec<u8>,
+    cells: Vec<Cell>,
 }
 
 impl Record {
-    /// The record of these cells, with room for what follows them.
-    pub(super) fn new(cells: &[Cell]) -> Self {
-        let body: usize = cells.iter().map(|cell| cell.data.len() + CHECKSUM_BYTES).sum();
-        let mut bytes = Vec::with_capacity(HEADER_BYTES + body + SEAL_BYTES + RECORD_ALIGNMENT);
-        bytes.resize(HEADER_BYTES, 0);
-        for cell in cells {
-            bytes.extend_from_slice(&cell.data);
-            bytes.extend_from_slice(&cell.checksum.to_le_bytes());
-        }
-        Self { bytes }
+    /// The record of these cells, at least one.
+    pub(super) fn new(cells: Vec<Cell>) -> Self {
+        Self { cells }
     }
 
-    /// The cells with their checksums.
-    pub(super) fn body(&self) -> &[u8] {
-        &self.bytes[HEADER_BYTES..]
+    /// The bytes of the cells with their checksums.
+    pub(super) fn body(&self) -> Vec<u8> {
+        let parts =
+            self.cells.iter().map(|cell| [&cell.data[..], &cell.checksum.to_le_bytes()].concat());
+        parts.collect::<Vec<_>>().concat()
     }
 
-    /// Writes the seal behind the cells and pads the record for a segment; the header follows
-    /// when the batch is known.
+    /// Lays the record out for a segment, its seal and padding behind the cells, whose bytes are
+    /// not copied. The header follows when the batch is known.
     pub(super) fn close(
-        mut self,
+        self,
         name: ChunkName,
         writer: LeaseId,
         copy: CopyNumber,
         geometry: Geometry,
     ) -> ClosedRecord {
-        let content = xxh3_64(self.body());
-        let body_bytes = u32::try_from(self.body().len()).unwrap_or(u32::MAX);
-        let cell_bytes = geometry.cell_bytes;
-        let subject = Subject::Chunk { writer, cell_bytes, body_bytes };
-        let header = Header { name, copy, subject, batch: 0 };
+        let mut content = XxHash3_64::new();
+        let mut rest = Vec::with_capacity(2 * self.cells.len());
+        let mut small = Vec::with_capacity(CHECKSUM_BYTES + SEAL_BYTES + RECORD_ALIGNMENT);
+        let last = self.cells.len().saturating_sub(1);
+        for (number, cell) in self.cells.into_iter().enumerate() {
+            let checksum = cell.checksum.to_le_bytes();
+            content.write(&cell.data);
+            content.write(&checksum);
+            rest.push(cell.data);
+            if number < last {
+                rest.push(Bytes::copy_from_slice(&checksum));
+            } else {
+                small.extend_from_slice(&checksum);
+            }
+        }
         let (cell_count, data_bytes) = (geometry.cell_count(), geometry.data_bytes);
-        let seal = Seal { cell_count, data_bytes, content };
-        self.bytes.extend_from_slice(&seal.encode(name, copy));
-        self.bytes.resize(geometry.padded_bytes(), 0);
-        ClosedRecord { header, bytes: self.bytes }
+        let seal = Seal { cell_count, data_bytes, content: content.finish() };
+        small.extend_from_slice(&seal.encode(name, copy));
+        let padding = geometry.padded_bytes() as u64 - geometry.total_bytes();
+        small.resize(small.len() + padding as usize, 0);
+        rest.push(small.into());
+        let body_bytes = u32::try_from(geometry.body_bytes()).unwrap_or(u32::MAX);
+        let subject = Subject::Chunk { writer, cell_bytes: geometry.cell_bytes, body_bytes };
+        ClosedRecord::new(Header { name, copy, subject, batch: 0 }, rest)
     }
 }
 
@@ -108,31 +120,44 @@ impl Record {
 pub(super) struct ClosedRecord {
     /// What its first bytes say.
     pub(super) header: Header,
-    bytes: Vec<u8>,
+    /// Those bytes, once the batch is known.
+    head: [u8; HEADER_BYTES],
+    /// All bytes behind them, in pieces.
+    rest: Vec<Bytes>,
 }
 
 impl ClosedRecord {
+    fn new(header: Header, rest: Vec<Bytes>) -> Self {
+        Self { header, head: [0; HEADER_BYTES], rest }
+    }
+
     /// A record as it was read from a segment, to be written into another.
     pub(super) fn moved(header: Header, bytes: Vec<u8>) -> Self {
-        Self { header, bytes }
+        Self::new(header, vec![Bytes::from(bytes).slice(HEADER_BYTES..)])
     }
 
     /// The record that deletes another.
     pub(super) fn tombstone(name: ChunkName, copy: CopyNumber, segment: u32, offset: u32) -> Self {
         let subject = Subject::Tombstone { segment, offset };
-        let header = Header { name, copy, subject, batch: 0 };
-        Self { header, bytes: vec![0; HEADER_BYTES] }
+        Self::new(Header { name, copy, subject, batch: 0 }, Vec::new())
+    }
+
+    /// How many bytes it has.
+    pub(super) fn size(&self) -> usize {
+        HEADER_BYTES + self.rest.iter().map(Bytes::len).sum::<usize>()
     }
 
     /// All its bytes.
-    pub(super) fn bytes(&self) -> &[u8] {
-        &self.bytes
+    pub(super) fn slices(&self) -> impl Iterator<Item = IoSlice<'_>> {
+        std::iter::once(&self.head[..])
+            .chain(self.rest.iter().map(|piece| &piece[..]))
+            .map(IoSlice::new)
     }
 
     /// Writes the header, which says in which batch it is written.
     pub(super) fn stamp(&mut self, batch: u64, key: DriveKey) {
         self.header.batch = batch;
-        self.bytes[..HEADER_BYTES].copy_from_slice(&self.header.encode(key));
+        self.head = self.header.encode(key);
     }
 }
 

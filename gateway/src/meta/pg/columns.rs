@@ -7,9 +7,10 @@ use super::super::types::{
 use super::super::{MetaError, Result};
 use crate::erasure::Scheme;
 use sixfold_proto::name::{CHUNKS_PER_EXTENT, ExtentId, LeaseId, NodeNumber};
+use std::hash::Hasher;
 use time::OffsetDateTime;
+use twox_hash::XxHash3_64;
 use uuid::Uuid;
-use xxhash_rust::xxh3::Xxh3;
 
 pub(super) fn broken(what: &str) -> MetaError {
     MetaError::Broken(what.to_owned())
@@ -39,10 +40,10 @@ pub(super) fn text_from(bytes: Vec<u8>) -> Result<String> {
 
 /// The number of the advisory lock of a key. Two keys that share one only wait for each other.
 pub(super) fn key_lock(bucket: i64, key: &str) -> i64 {
-    let mut hash = Xxh3::new();
-    hash.update(&bucket.to_be_bytes());
-    hash.update(key.as_bytes());
-    hash.digest().cast_signed()
+    let mut hash = XxHash3_64::new();
+    hash.write(&bucket.to_be_bytes());
+    hash.write(key.as_bytes());
+    hash.finish().cast_signed()
 }
 
 pub(super) fn versioning_number(versioning: Versioning) -> i16 {

@@ -116,14 +116,14 @@ fn copy(
             Subject::Chunk { .. } => {
                 let Some(from) = current(inner, number, &entry) else { continue };
                 let Some(record) = read_record(inner, &file, &entry)? else { continue };
-                bytes += record.bytes().len();
+                bytes += record.size();
                 chunks.push((from, record));
             }
             Subject::Tombstone { segment, offset } => {
                 if segment != number && inner.segments.contains(segment) {
                     let Header { name, copy, .. } = entry.header;
                     let record = ClosedRecord::tombstone(name, copy, segment, offset);
-                    bytes += record.bytes().len();
+                    bytes += record.size();
                     tombstones.push(record);
                 }
             }

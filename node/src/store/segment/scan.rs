@@ -11,7 +11,7 @@ use crate::store::format::{
 use crate::store::io::read_at;
 use std::fs::File;
 use std::io;
-use xxhash_rust::xxh3::xxh3_64;
+use twox_hash::XxHash3_64;
 
 /// What a segment holds.
 #[derive(Debug, Default)]
@@ -137,5 +137,6 @@ pub(in crate::store) fn is_whole(record: &[u8], header: &Header) -> bool {
     else {
         return false;
     };
-    Seal::decode(seal, header.name, header.copy).is_some_and(|seal| seal.content == xxh3_64(body))
+    Seal::decode(seal, header.name, header.copy)
+        .is_some_and(|seal| seal.content == XxHash3_64::oneshot(body))
 }

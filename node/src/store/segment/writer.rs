@@ -231,14 +231,14 @@ impl Writer {
     fn write(&mut self, appends: &mut [Append]) -> Result<(), NodeError> {
         let inner = Arc::clone(&self.inner);
         inner.refuse_when_fenced()?;
-        let bytes: usize = appends.iter().map(|append| append.record.bytes().len()).sum();
+        let bytes: usize = appends.iter().map(|append| append.record.size()).sum();
         let mut active = self.active_with_room(bytes as u64, appends.len())?;
         active.batch += 1;
         let batch = u64::from(active.number) << 32 | u64::from(active.batch);
-        let mut slices = Vec::with_capacity(appends.len());
+        let mut slices = Vec::with_capacity(3 * appends.len());
         for append in appends.iter_mut() {
             append.record.stamp(batch, inner.drive.key());
-            slices.push(IoSlice::new(append.record.bytes()));
+            slices.extend(append.record.slices());
         }
         let written = inner.io.write_all_at(&active.file, &mut slices, active.end);
         if let Err(error) = written {
@@ -252,7 +252,7 @@ impl Writer {
             for append in appends.iter() {
                 let offset = u32::try_from(active.end).unwrap_or(u32::MAX);
                 active.entries.push(IndexEntry { header: append.record.header, offset });
-                active.end += append.record.bytes().len() as u64;
+                active.end += append.record.size() as u64;
             }
             inner.segments.change(active.number, |segment| segment.size_bytes = active.end);
         }
@@ -380,7 +380,7 @@ fn stands_alone(request: &Request) -> bool {
 /// Bytes that a request adds to a batch.
 fn weight(request: &Request) -> usize {
     match request {
-        Request::Put { record, .. } => record.bytes().len(),
+        Request::Put { record, .. } => record.size(),
         _ => crate::store::format::HEADER_BYTES,
     }
 }
