@@ -20,5 +20,9 @@ pub mod node_v1 {
 /// [`chunks::MAX_LIST_ENTRIES`] entries of at most 53 bytes is larger and has its own limit.
 pub const MAX_MESSAGE_BYTES: usize = chunks::MAX_CELL_BYTES + 4096;
 
+/// The largest HTTP/2 frame taken, at both ends: a cell travels in one, not in the seventeen that
+/// the protocol's own limit makes of it.
+pub const FRAME_BYTES: u32 = MAX_MESSAGE_BYTES as u32;
+
 /// The largest answer to a list call in bytes: every entry of a full page at 64 bytes.
 pub const MAX_LIST_MESSAGE_BYTES: usize = chunks::MAX_LIST_ENTRIES * 64;

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use futures::stream::{BoxStream, Stream, StreamExt};
 use sixfold_proto::chunks::{
-    Cell, ChunkEntry, Chunks, Health, MAX_CELL_BYTES, MAX_LIST_ENTRIES, NodeError, PutItem,
+    Cell, ChunkEntry, Chunks, Health, MAX_LIST_ENTRIES, NodeError, PutItem,
 };
 use sixfold_proto::name::{ChunkName, CopyNumber, LeaseId, NodeNumber};
 use sixfold_proto::node_v1::node_client::NodeClient;
@@ -13,7 +13,7 @@ use sixfold_proto::node_v1::{
     StatRequest,
 };
 use sixfold_proto::secret::{ClusterSecret, SECRET_METADATA_KEY};
-use sixfold_proto::{MAX_LIST_MESSAGE_BYTES, MAX_MESSAGE_BYTES};
+use sixfold_proto::{FRAME_BYTES, MAX_LIST_MESSAGE_BYTES, MAX_MESSAGE_BYTES};
 use std::ops::Range;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -31,7 +31,7 @@ const ALIVE_WITHIN: Duration = Duration::from_secs(2);
 
 /// What one read may have under way: two cells. A reader that waits for its client holds this
 /// much per chunk, so that it is kept small.
-const STREAM_WINDOW: u32 = 2 * MAX_CELL_BYTES as u32;
+const STREAM_WINDOW: u32 = 2 * FRAME_BYTES;
 
 /// What all reads on one connection may have under way. Each is bounded by its own window; a
 /// small sum would let a few readers with slow clients block all others.
@@ -112,6 +112,7 @@ impl Remote {
             .tcp_nodelay(true)
             .http2_keep_alive_interval(ALIVE_EVERY)
             .keep_alive_timeout(ALIVE_WITHIN)
+            .max_frame_size(FRAME_BYTES)
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW);
         if let Some(tls) = &settings.tls {

@@ -18,7 +18,7 @@ use sixfold_proto::chunks::{Chunks, NodeError};
 use sixfold_proto::name::NodeNumber;
 use sixfold_proto::node_v1;
 use sixfold_proto::node_v1::node_server::{Node, NodeServer};
-use sixfold_proto::{MAX_LIST_MESSAGE_BYTES, MAX_MESSAGE_BYTES};
+use sixfold_proto::{FRAME_BYTES, MAX_LIST_MESSAGE_BYTES, MAX_MESSAGE_BYTES};
 use std::future::Future;
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
@@ -32,9 +32,6 @@ const STREAM_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
 
 /// What one connection may have on its way: four streams at full speed. The rest waits.
 const CONNECTION_WINDOW_BYTES: u32 = 16 * 1024 * 1024;
-
-/// The largest HTTP/2 frame taken: a cell travels in one or two, not in seventeen.
-const FRAME_BYTES: u32 = 256 * 1024;
 
 /// Calls at once on one connection; a gateway keeps a connection or two to each node. Each
 /// takes a few cells of memory at most.

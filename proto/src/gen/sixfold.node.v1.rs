@@ -11,12 +11,14 @@ pub struct ChunkName {
     #[prost(uint32, tag = "3")]
     pub chunk_index: u32,
 }
+/// The checksum comes first: behind the data it would not fit the buffer that was made for them,
+/// and the whole cell would be copied once more.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Cell {
-    #[prost(bytes = "bytes", tag = "1")]
-    pub data: ::prost::bytes::Bytes,
-    #[prost(fixed64, tag = "2")]
+    #[prost(fixed64, tag = "1")]
     pub checksum: u64,
+    #[prost(bytes = "bytes", tag = "2")]
+    pub data: ::prost::bytes::Bytes,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct PutHeader {
