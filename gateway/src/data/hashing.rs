@@ -81,7 +81,10 @@ impl Hashing {
             Work::Hashed { md5, checksums } => (Some(md5), checksums),
         };
         let md5 = match md5 {
-            Some(md5) => Some(hashed(md5).await),
+            Some(md5) => {
+                self.member.iter().for_each(Member::hurry);
+                Some(hashed(md5).await)
+            }
             None => None,
         };
         Some(Hashers { md5, checksums })
