@@ -343,6 +343,17 @@ keys! {
     );
 }
 
+/// Whether a variable of ours sets nothing: mistyped, or of another release.
+pub(super) fn is_unknown(variable: &str) -> bool {
+    let is_known = |key: &&Key| {
+        let plain = variable.strip_suffix("_FILE").filter(|_| key.is_secret);
+        key.environment.iter().any(|name| *name == variable || Some(*name) == plain)
+    };
+    variable.starts_with("SIXFOLD_")
+        && variable != "SIXFOLD_CONFIG"
+        && !ALL.iter().copied().any(|key| is_known(&key))
+}
+
 /// The flags that stand above file and environment.
 #[derive(Args, Clone, Debug, Default)]
 #[expect(clippy::doc_markdown, reason = "--help shows these lines as they stand")]

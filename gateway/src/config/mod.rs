@@ -231,6 +231,14 @@ impl Config {
         Ok(config)
     }
 
+    /// Notes which of these variables of the environment look like settings and are none.
+    pub fn doubt_unknown(&mut self, variables: impl Iterator<Item = String>) {
+        let unknown = variables.filter(|name| keys::is_unknown(name));
+        self.doubts.extend(unknown.map(|name| {
+            format!("{name} is set and is no setting; `sixfold config show` lists all there are")
+        }));
+    }
+
     /// What no single value can say.
     fn check(&self) -> Result<(), ConfigError> {
         let times = &self.times;

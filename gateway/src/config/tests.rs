@@ -121,6 +121,17 @@ fn the_root_pair_comes_from_our_names_or_minios_or_files() {
     assert!(load(&none, &short, "").unwrap_err().contains("8 to 256"));
 }
 
+#[test]
+fn a_mistyped_variable_is_doubted() {
+    let mut config = load(&Flags::default(), &[], "").unwrap();
+    let names = ["SIXFOLD_ADRESS", "SIXFOLD_ADDRESS", "SIXFOLD_CLUSTER_SECRET_FILE", "PATH"];
+    let names = names.into_iter().chain(["SIXFOLD_CONFIG", "SIXFOLD_ADDRESS_FILE"]);
+    config.doubt_unknown(names.map(str::to_owned));
+    let doubts = config.doubts.join("\n");
+    assert!(doubts.contains("SIXFOLD_ADRESS ") && doubts.contains("SIXFOLD_ADDRESS_FILE "));
+    assert_eq!(config.doubts.len(), 2, "{doubts}");
+}
+
 /// A value of each setting that is not its default.
 fn other_value(name: &str) -> &'static str {
     match name {

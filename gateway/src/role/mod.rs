@@ -106,7 +106,8 @@ fn stay<F>(flags: &Flags, role: impl FnOnce(Config) -> F) -> anyhow::Result<()>
 where
     F: Future<Output = anyhow::Result<()>>,
 {
-    let config = Config::load(flags, &environment)?;
+    let mut config = Config::load(flags, &environment)?;
+    config.doubt_unknown(std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()));
     crate::telemetry::start(config.log.format, config.log.filter.as_deref())?;
     config.doubts.iter().for_each(|doubt| tracing::warn!("{doubt}"));
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(role(config))
