@@ -349,9 +349,7 @@ pub(super) fn is_unknown(variable: &str) -> bool {
         let plain = variable.strip_suffix("_FILE").filter(|_| key.is_secret);
         key.environment.iter().any(|name| *name == variable || Some(*name) == plain)
     };
-    variable.starts_with("SIXFOLD_")
-        && variable != "SIXFOLD_CONFIG"
-        && !ALL.iter().copied().any(|key| is_known(&key))
+    variable.starts_with("SIXFOLD_") && variable != "SIXFOLD_CONFIG" && !ALL.iter().any(is_known)
 }
 
 /// The flags that stand above file and environment.
