@@ -1,4 +1,4 @@
-//! Conditional writes are decided once, however many come at the same time.
+//! Conditional writes and completions are decided once, however many come at the same time.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 
 const WRITERS: usize = 16;
 const ROUNDS: usize = 10;
+const COMPLETIONS: usize = 100;
 
 /// Sends all requests at the same moment.
 async fn at_once(server: &Server, requests: Vec<Request>) -> Vec<(usize, Answer)> {
@@ -60,6 +61,44 @@ async fn check(form: Form) {
         let named = answers.into_iter().map(|(index, answer)| (writers[index], answer)).collect();
         one_wins(&server, &target, named).await;
     }
+}
+
+/// The same completion at the same time is one completion; one that comes together with an abort
+/// finds the upload or does not.
+async fn check_completions(server: &Server) {
+    let send = async |request: Request| {
+        let wire = request.sign(&server.signer(), server.address());
+        wire.send(server.address()).await.expect_status(200)
+    };
+    send(Request::put("/completions")).await;
+    for round in 0..COMPLETIONS {
+        let target = format!("/completions/{round}");
+        let upload = send(Request::post(&format!("{target}?uploads"))).await.element("UploadId");
+        let part = format!("{target}?partNumber=1&uploadId={upload}");
+        let part = send(Request::put(&part).body("part")).await;
+        let etag = part.header("etag").unwrap();
+        let part = format!("<Part><PartNumber>1</PartNumber><ETag>{etag}</ETag></Part>");
+        let body = format!("<CompleteMultipartUpload>{part}</CompleteMultipartUpload>");
+        let upload = format!("{target}?uploadId={upload}");
+        let complete = Request::post(&upload).body(body);
+        let is_aborted = round % 2 == 1;
+        let other = if is_aborted { Request::delete(&upload) } else { complete.clone() };
+        let answers = at_once(server, vec![complete.clone(), other, complete]).await;
+        for (index, answer) in answers {
+            let outcome = answer.outcome();
+            let is_right = match (is_aborted, index) {
+                (false, _) => outcome.0 == 200,
+                (true, 1) => matches!(outcome.0, 204 | 404),
+                (true, _) => outcome.0 == 200 || outcome == (404, "NoSuchUpload".to_owned()),
+            };
+            assert!(is_right, "round {round}, request {index}: {outcome:?}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn completions() {
+    check_completions(&Server::start(Form::Embedded)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

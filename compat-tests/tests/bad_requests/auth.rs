@@ -18,6 +18,7 @@ async fn headers(bench: &Bench) {
         ("AWS4-HMAC-SHA512 Credential=a/b/c/d/e", 400, "InvalidArgument"),
         ("", 403, "AccessDenied"),
         ("AWS4-HMAC-SHA256 Credential=a/b/c/d/e", 400, "AuthorizationHeaderMalformed"),
+        ("AWS4-HMAC-SHA256", 400, "AuthorizationHeaderMalformed"),
     ] {
         let mut wire = bench.signed(&Request::get(KEY));
         wire.set("authorization", value);
@@ -49,6 +50,9 @@ async fn scopes_and_dates(bench: &Bench) {
     let wire = Request::get(KEY).sign(&elsewhere, bench.address());
     let answer = wire.send(bench.address()).await;
     assert_eq!(answer.element("Region"), "us-east-1", "SDKs correct themselves by it");
+    let head = Request::head(KEY).sign(&elsewhere, bench.address()).send(bench.address()).await;
+    assert_eq!(head.status, 400);
+    assert_eq!(head.header("x-amz-bucket-region"), Some("us-east-1"), "there is no document");
 
     let day = Duration::from_hours(24);
     let minutes = |count: u64| Duration::from_secs(count * 60);
@@ -93,6 +97,23 @@ async fn signatures(bench: &Bench) {
         wire.add(name, value);
         bench.check(name, &wire, 403, "AccessDenied").await;
     }
+    let mut open_host = bench.signed(&Request::get(KEY));
+    open_host.edit("authorization", |value| value.replace("=host;", "="));
+    bench.check("host unsigned", &open_host, 403, "AccessDenied").await;
+    for (method, target) in [
+        ("GET", KEY),
+        ("DELETE", KEY),
+        ("GET", "/bad-requests?list-type=2"),
+        ("POST", "/bad-requests/new?uploads"),
+        ("DELETE", "/bad-requests"),
+    ] {
+        let other = Request::new(method, target).payload(Payload::Claimed("0".repeat(64)));
+        let wire = bench.signed(&other);
+        bench.check("hash of no body", &wire, 400, "XAmzContentSHA256Mismatch").await;
+    }
+    let copy = Request::put("/bad-requests/new").header("x-amz-copy-source", KEY);
+    let copy = bench.signed(&copy.payload(Payload::Claimed("0".repeat(64))));
+    bench.check("hash of a copy", &copy, 400, "XAmzContentSHA256Mismatch").await;
     let claimed = Request::put("/bad-requests/new").body("x");
     let invalid = claimed.clone().payload(Payload::Claimed("invalid_sha256".into()));
     bench.check("invalid hash", &bench.signed(&invalid), 400, "InvalidArgument").await;

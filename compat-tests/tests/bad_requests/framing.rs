@@ -23,6 +23,9 @@ async fn lengths(bench: &Bench) {
     let long = "x".repeat(3000);
     let metadata = Request::put("/bad-requests/new").header("x-amz-meta-a", &long).body("x");
     bench.check("metadata over 2 KiB", &bench.signed(&metadata), 400, "MetadataTooLarge").await;
+    let mut homeless = bench.signed(&Request::get(KEY));
+    homeless.remove("host");
+    bench.check("no host", &homeless, 400, "InvalidRequest").await;
     let longer = "x".repeat(40_000);
     let header = Request::get(KEY).header("x-amz-meta-a", &longer);
     let wire = bench.signed(&header);
@@ -41,6 +44,9 @@ async fn methods(bench: &Bench) {
     for (method, target) in [
         ("DELETE", "/bad-requests?metadataConfiguration"),
         ("DELETE", "/bad-requests?anything"),
+        ("DELETE", "/bad-requests?newConfiguration="),
+        ("PUT", "/bad-requests/kept?newSub="),
+        ("DELETE", "/bad-requests/kept?newSub="),
         ("PUT", "/bad-requests/kept?renameObject"),
         ("PUT", "/bad-requests/kept?encryption"),
         ("DELETE", "/bad-requests/kept?acl"),

@@ -11,6 +11,7 @@ pub(super) async fn check(bench: &Bench) {
     let upload = upload.element("UploadId");
     parts(bench, &upload).await;
     completions(bench, &upload).await;
+    part_checksums(bench).await;
     let abort = format!("/bad-requests/new?uploadId={upload}");
     bench.send(Request::delete(&abort)).await.expect_status(204);
     lists(bench).await;
@@ -47,7 +48,7 @@ async fn copies(bench: &Bench) {
 }
 
 async fn parts(bench: &Bench, upload: &str) {
-    for number in ["0", "-1", "10001", "abc", ""] {
+    for number in ["0", "-1", "10001", "abc", "", "%2B1"] {
         let target = format!("/bad-requests/new?partNumber={number}&uploadId={upload}");
         let wire = bench.signed(&Request::put(&target).body("x"));
         bench.check(&target, &wire, 400, "InvalidArgument").await;
@@ -57,7 +58,9 @@ async fn parts(bench: &Bench, upload: &str) {
         bench.check(query, &wire, 400, "InvalidArgument").await;
     }
     let target = format!("/bad-requests/new?partNumber=1&uploadId={upload}");
-    for range in ["bytes=3-2", "bytes=0-4", "bytes=0-", "bytes=-1", "0-1", "bytes=0-1,2-3", "x"] {
+    let ranges =
+        ["bytes=3-2", "bytes=0-4", "bytes=0-", "bytes=-1", "0-1", "bytes=0-1,2-3", "x", ""];
+    for range in ranges {
         let copy = Request::put(&target)
             .header("x-amz-copy-source", KEY)
             .header("x-amz-copy-source-range", range);
@@ -93,6 +96,28 @@ async fn completions(bench: &Bench, upload: &str) {
         let wire = bench.signed(&Request::post(&target).body(body));
         bench.check(name, &wire, 400, code).await;
     }
+}
+
+/// An upload has checksums of one algorithm; no other is taken for compared.
+async fn part_checksums(bench: &Bench) {
+    let create = Request::post("/bad-requests/new?uploads");
+    let create = create.header("x-amz-checksum-algorithm", "SHA256");
+    let upload = bench.send(create).await.expect_status(200).element("UploadId");
+    let upload = format!("/bad-requests/new?uploadId={upload}");
+    let part = || Request::put(&format!("{upload}&partNumber=1")).body("hello");
+    let other = part().header("x-amz-checksum-crc32", "NhCmhg==");
+    bench.check("another algorithm", &bench.signed(&other), 400, "InvalidRequest").await;
+    let part = bench.send(part()).await.expect_status(200);
+    let etag = part.header("etag").unwrap();
+    for sum in ["SHA256>LPJNul+wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCR=", "CRC32>NhCmhg=="] {
+        let (name, _) = sum.split_once('>').unwrap();
+        let sum = format!("<Checksum{sum}</Checksum{name}>");
+        let part = format!("<Part><PartNumber>1</PartNumber><ETag>{etag}</ETag>{sum}</Part>");
+        let body = format!("<CompleteMultipartUpload>{part}</CompleteMultipartUpload>");
+        let wire = bench.signed(&Request::post(&upload).body(body));
+        bench.check(name, &wire, 400, "InvalidPart").await;
+    }
+    bench.send(Request::delete(&upload)).await.expect_status(204);
 }
 
 async fn lists(bench: &Bench) {

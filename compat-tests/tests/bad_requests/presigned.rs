@@ -16,6 +16,7 @@ pub(super) async fn check(bench: &Bench) {
         ("X-Amz-Expires=60", "X-Amz-Expires=-1"),
         ("X-Amz-Expires=60", "X-Amz-Expires=abc"),
         ("X-Amz-Expires=60", "X-Amz-Expires="),
+        ("X-Amz-Expires=60", "X-Amz-Expires=%2B60"),
         ("X-Amz-Expires=60", "X-Amz-Expires=60&X-Amz-Expires=60"),
         ("AWS4-HMAC-SHA256", "AWS4-HMAC-SHA1"),
         ("AWS4-HMAC-SHA256", "AWS4-ECDSA-P256-SHA256"),
@@ -41,6 +42,10 @@ pub(super) async fn check(bench: &Bench) {
     let mut other_host = get();
     other_host.set("host", "elsewhere.example.com");
     mismatch(bench, "another host", &other_host).await;
+
+    let mut open_host = get();
+    open_host.replace_in_target("X-Amz-SignedHeaders=host", "X-Amz-SignedHeaders=user-agent");
+    bench.check("host unsigned", &open_host, 403, "AccessDenied").await;
 
     extra_headers(bench).await;
     let anonymous = Request::get("/bad-requests/kept?response-content-type=text%2Fhtml");

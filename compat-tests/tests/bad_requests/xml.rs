@@ -22,6 +22,8 @@ pub(super) async fn check(bench: &Bench) {
         ("gzip", vec![0x1f, 0x8b, 8, 0, 0]),
         ("half", KEPT.as_bytes()[..20].to_vec()),
         ("1001 keys", format!("<Delete>{many}</Delete>").into()),
+        ("unknown element", KEPT.replace("<Delete>", "<Delete><Foo/>").into()),
+        ("text behind", format!("{KEPT}zzz").into()),
     ] {
         let wire = bench.signed(&Request::post("/bad-requests?delete").body(document));
         bench.check(name, &wire, 400, "MalformedXML").await;

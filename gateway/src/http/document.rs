@@ -6,6 +6,8 @@
 
 use super::Refusal;
 use super::body::{BodyError, Fate};
+use super::unused;
+use super::xml::check_xml;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use bytes::{Bytes, BytesMut};
@@ -13,22 +15,14 @@ use crc_fast::CrcAlgorithm;
 use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use md5::{Digest, Md5};
-use quick_xml::Reader;
-use quick_xml::events::{BytesStart, Event};
 use sha1::Sha1;
 use sha2::Sha256;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 /// The largest document: `CompleteMultipartUpload` with 10 000 parts and the longest checksums
-/// takes 2 MiB, `DeleteObjects` with 1000 keys of 1 KiB somewhat more where it is escaped.
-const MAX_DOCUMENT_BYTES: usize = 4 << 20;
-
-/// The deepest document that S3 has is 7 levels.
-const MAX_DEPTH: usize = 16;
-
-/// S3's documents have at most `xmlns` and two more on an element.
-const MAX_ATTRIBUTES: usize = 8;
+/// takes 2 MiB, `DeleteObjects` with 1000 keys of 1 KiB, every byte of them escaped, over 6 MiB.
+const MAX_DOCUMENT_BYTES: usize = 8 << 20;
 
 /// What the head says about the document's bytes.
 #[derive(Clone, Debug, Default)]
@@ -90,9 +84,7 @@ impl Expected {
         if let Some(sha256) = &self.sha256
             && !sha256.eq_ignore_ascii_case(&hex::encode(Sha256::digest(document)))
         {
-            let message =
-                "The provided 'x-amz-content-sha256' header does not match what was computed.";
-            return Err(Refusal::bad_request("XAmzContentSHA256Mismatch", message));
+            return Err(unused::mismatch());
         }
         for (name, value) in &self.checksums {
             if *value != checksum(name, document) {
@@ -115,49 +107,6 @@ fn checksum(name: &str, document: &[u8]) -> String {
         "sha1" => BASE64_STANDARD.encode(Sha1::digest(document)),
         _ => BASE64_STANDARD.encode(Sha256::digest(document)),
     }
-}
-
-/// Refuses what no client of S3 sends and what a parser could choke on: document types,
-/// entities, CDATA (s3s drops it silently), depth, attributes, encodings other than UTF-8.
-fn check_xml(document: &[u8]) -> Result<(), &'static str> {
-    let text = std::str::from_utf8(document).map_err(|_| "not UTF-8")?;
-    if text.contains('\0') || text.starts_with('\u{feff}') {
-        return Err("not plain UTF-8");
-    }
-    let mut reader = Reader::from_str(text);
-    let mut depth = 0usize;
-    let mut has_root = false;
-    loop {
-        match reader.read_event().map_err(|_| "not well-formed")? {
-            Event::Start(element) => {
-                check_attributes(&element)?;
-                depth += 1;
-                has_root = true;
-                if depth > MAX_DEPTH {
-                    return Err("too deep");
-                }
-            }
-            Event::Empty(element) => {
-                check_attributes(&element)?;
-                has_root = true;
-            }
-            Event::End(_) => depth = depth.saturating_sub(1),
-            Event::DocType(_) => return Err("document types are not allowed"),
-            Event::CData(_) => return Err("CDATA is not allowed"),
-            Event::Eof if depth > 0 || !has_root => return Err("not a whole document"),
-            Event::Eof => return Ok(()),
-            _ => {}
-        }
-    }
-}
-
-fn check_attributes(element: &BytesStart<'_>) -> Result<(), &'static str> {
-    let mut attributes = element.attributes();
-    let count = attributes.with_checks(false).take(MAX_ATTRIBUTES + 1).count();
-    if count > MAX_ATTRIBUTES {
-        return Err("too many attributes");
-    }
-    Ok(())
 }
 
 /// A body that yields its document in one frame, after it was verified.

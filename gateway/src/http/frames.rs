@@ -1,9 +1,18 @@
-//! The sizes of signed frames (`aws-chunked`), looked at on their way to s3s, which checks their
-//! signatures but not Amazon's rules of size: only the last frame of a body may hold less than
-//! 8 KiB. What is no frame at all is left to s3s to refuse.
+//! The framing of a body (`aws-chunked`), followed on its way to s3s, which verifies signatures
+//! and joins the frames but takes the end of the bytes for the end of the body, passes any
+//! trailer, and knows nothing of Amazon's rules of size.
+//!
+//! ```text
+//! <size in hex>[;chunk-signature=<64 hex>] CRLF <bytes> CRLF    any number, all but the last ≥ 8 KiB if signed
+//! 0[;chunk-signature=<64 hex>] CRLF                             ends the frames
+//! [<name>:<value> CRLF]                                         the trailers that were announced
+//! [x-amz-trailer-signature:<64 hex> CRLF]                       behind trailers, if the frames are signed
+//! CRLF
+//! ```
 
 use super::Refusal;
-use super::body::{BodyError, Fate};
+use super::body::{BodyError, Fate, incomplete};
+use super::checks::trailer_names;
 use super::s3s::MAX_SIGNED_FRAME_BYTES;
 use bytes::Bytes;
 use http::HeaderMap;
@@ -14,27 +23,30 @@ use std::task::{Context, Poll, ready};
 /// The least bytes of a signed frame that is not the last one.
 const MIN_FRAME_BYTES: u64 = 8 * 1024;
 
-/// Whether a request announces a body of signed frames.
-pub(super) fn are_announced(headers: &HeaderMap) -> bool {
-    let mode = headers.get("x-amz-content-sha256").and_then(|mode| mode.to_str().ok());
-    mode.is_some_and(|mode| mode.starts_with("STREAMING-AWS4-"))
-}
+/// The most hex digits of a frame's size; s3s reads as many and drops more.
+const MAX_SIZE_DIGITS: u8 = 8;
 
-/// A body whose frames are looked at; its bytes pass as they are.
-pub(super) struct SizedFrames<B> {
+/// The most bytes of all trailers, as s3s.
+const MAX_TRAILER_BYTES: usize = 16 * 1024;
+
+/// The trailer that signs the others.
+const SIGNATURE: &str = "x-amz-trailer-signature";
+
+/// A body whose framing is followed; its bytes pass as they are.
+pub(super) struct Framed<B> {
     inner: B,
     fate: Fate,
-    sizes: Sizes,
+    framing: Framing,
 }
 
-impl<B> SizedFrames<B> {
-    /// Looks at the frames of a body.
-    pub(super) fn new(inner: B, fate: Fate) -> Self {
-        Self { inner, fate, sizes: Sizes::default() }
+impl<B> Framed<B> {
+    /// Follows the framing of a body.
+    pub(super) fn new(inner: B, framing: Framing, fate: Fate) -> Self {
+        Self { inner, fate, framing }
     }
 }
 
-impl<B: Body<Data = Bytes, Error = BodyError> + Unpin> Body for SizedFrames<B> {
+impl<B: Body<Data = Bytes, Error = BodyError> + Unpin> Body for Framed<B> {
     type Data = Bytes;
     type Error = BodyError;
 
@@ -44,18 +56,21 @@ impl<B: Body<Data = Bytes, Error = BodyError> + Unpin> Body for SizedFrames<B> {
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = self.get_mut();
         let frame = ready!(Pin::new(&mut this.inner).poll_frame(cx));
-        if let Some(Ok(frame)) = &frame
-            && let Some(data) = frame.data_ref()
-            && let Err(message) = this.sizes.look(data)
-        {
-            this.fate.set(Refusal::bad_request("InvalidChunkSizeError", message));
-            return Poll::Ready(Some(Err(BodyError::Refused(message))));
-        }
-        Poll::Ready(frame)
+        let verdict = match &frame {
+            Some(Ok(frame)) => frame.data_ref().map_or(Ok(()), |data| this.framing.look(data)),
+            Some(Err(_)) => Ok(()),
+            None => this.framing.finish(),
+        };
+        let Err(wrong) = verdict else { return Poll::Ready(frame) };
+        let refusal = Refusal::from(wrong);
+        let code = refusal.code;
+        this.fate.set(refusal);
+        Poll::Ready(Some(Err(BodyError::Refused(code))))
     }
 
+    /// Not before the end was looked at.
     fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
+        false
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -63,63 +78,98 @@ impl<B: Body<Data = Bytes, Error = BodyError> + Unpin> Body for SizedFrames<B> {
     }
 }
 
+/// What is wrong with a framing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wrong {
+    /// A frame may not have its size; why.
+    Size(&'static str),
+    /// What is there is no frame, or the last one is missing.
+    Incomplete,
+    /// The trailers are not those that were announced.
+    Trailer,
+}
+
+impl From<Wrong> for Refusal {
+    fn from(wrong: Wrong) -> Self {
+        match wrong {
+            Wrong::Size(message) => Self::bad_request("InvalidChunkSizeError", message),
+            Wrong::Incomplete => incomplete(),
+            Wrong::Trailer => Self::bad_request(
+                "MalformedTrailerError",
+                "The request contained trailing data that was not well-formed or did not conform \
+                 to our published schema.",
+            ),
+        }
+    }
+}
+
 /// Where in the framing a body is.
 #[derive(Debug)]
 enum At {
     /// In the size of a frame's head, of which so much is known.
-    Size(u64),
+    Size { size: u64, digits: u8 },
     /// Behind the size, before the end of the head's line.
-    Head,
+    Head { size: u64 },
     /// In a frame's bytes and the line end behind them; so many are left.
     Data(u64),
-    /// Behind the last frame, or in something that is no frame.
-    Done,
+    /// Behind the last frame.
+    Trailers,
 }
 
 /// Follows the framing over pieces of any size. Pure.
 #[derive(Debug)]
-struct Sizes {
+pub(super) struct Framing {
+    is_signed: bool,
+    /// The trailers that were announced and have not come, in lower case.
+    expected: Vec<String>,
     at: At,
-    /// The size of the frame whose head is being read.
-    size: u64,
     /// Whether the frame before was below the minimum.
     was_small: bool,
+    /// What came behind the last frame.
+    trailers: Vec<u8>,
 }
 
-impl Default for Sizes {
-    fn default() -> Self {
-        Self { at: At::Size(0), size: 0, was_small: false }
+impl Framing {
+    /// The framing that a request announces, if it does.
+    pub(super) fn announced(headers: &HeaderMap) -> Option<Self> {
+        let mode = headers.get("x-amz-content-sha256")?.to_str().ok()?;
+        let is_framed = mode.starts_with("STREAMING-");
+        is_framed.then(|| {
+            let is_signed = mode.starts_with("STREAMING-AWS4-");
+            Self::new(is_signed, trailer_names(headers).collect())
+        })
     }
-}
 
-impl Sizes {
-    /// Follows one piece; the error is what the client is told.
-    fn look(&mut self, mut piece: &[u8]) -> Result<(), &'static str> {
+    fn new(is_signed: bool, expected: Vec<String>) -> Self {
+        let at = At::Size { size: 0, digits: 0 };
+        Self { is_signed, expected, at, was_small: false, trailers: Vec::new() }
+    }
+
+    /// Follows one piece.
+    fn look(&mut self, mut piece: &[u8]) -> Result<(), Wrong> {
         while let Some((&first, rest)) = piece.split_first() {
-            if matches!(self.at, At::Done) {
-                return Ok(());
-            }
-            if let At::Data(left) = self.at {
-                let count = piece.len().min(usize::try_from(left).unwrap_or(usize::MAX));
-                piece = &piece[count..];
-                self.at = match left - count as u64 {
-                    0 => At::Size(0),
-                    left => At::Data(left),
-                };
-                continue;
-            }
             self.at = match (&self.at, first) {
-                (At::Size(size), digit) if digit.is_ascii_hexdigit() && size >> 56 == 0 => {
+                (At::Data(left), _) => {
+                    let count = piece.len().min(usize::try_from(*left).unwrap_or(usize::MAX));
+                    let at = match left - count as u64 {
+                        0 => At::Size { size: 0, digits: 0 },
+                        left => At::Data(left),
+                    };
+                    piece = &piece[count..];
+                    self.at = at;
+                    continue;
+                }
+                (At::Trailers, _) => return self.keep(piece),
+                (At::Size { size, digits }, digit)
+                    if digit.is_ascii_hexdigit() && *digits < MAX_SIZE_DIGITS =>
+                {
                     let digit = char::from(digit).to_digit(16).unwrap_or_default();
-                    At::Size((size << 4) | u64::from(digit))
+                    At::Size { size: (size << 4) | u64::from(digit), digits: digits + 1 }
                 }
-                (At::Size(size), b';' | b'\r') => {
-                    self.size = *size;
-                    At::Head
-                }
-                (At::Head, b'\n') => self.begin()?,
-                (At::Head, _) => At::Head,
-                _ => At::Done,
+                (At::Size { size, digits: 1.. }, b';' | b'\r') => At::Head { size: *size },
+                (At::Size { .. }, _) => return Err(Wrong::Incomplete),
+                (At::Head { size }, b'\n') => self.begin(*size)?,
+                (At::Head { size }, _) => At::Head { size: *size },
             };
             piece = rest;
         }
@@ -127,65 +177,55 @@ impl Sizes {
     }
 
     /// A frame's head is complete.
-    fn begin(&mut self) -> Result<At, &'static str> {
-        if self.size == 0 {
-            return Ok(At::Done);
+    fn begin(&mut self, size: u64) -> Result<At, Wrong> {
+        if size == 0 {
+            return Ok(At::Trailers);
         }
-        if self.was_small {
-            return Err("Only the last chunk is allowed to have a size less than 8192 bytes");
+        if self.is_signed && self.was_small {
+            let message = "Only the last chunk is allowed to have a size less than 8192 bytes";
+            return Err(Wrong::Size(message));
         }
-        if self.size > MAX_SIGNED_FRAME_BYTES as u64 {
-            return Err("A signed chunk may have a size of 16 MiB (16777216 bytes) at most");
+        if self.is_signed && size > MAX_SIGNED_FRAME_BYTES as u64 {
+            let message = "A signed chunk may have a size of 16 MiB (16777216 bytes) at most";
+            return Err(Wrong::Size(message));
         }
-        self.was_small = self.size < MIN_FRAME_BYTES;
-        Ok(At::Data(self.size + 2))
+        self.was_small = size < MIN_FRAME_BYTES;
+        Ok(At::Data(size + 2))
+    }
+
+    fn keep(&mut self, piece: &[u8]) -> Result<(), Wrong> {
+        if self.trailers.len() + piece.len() > MAX_TRAILER_BYTES {
+            return Err(Wrong::Trailer);
+        }
+        self.trailers.extend_from_slice(piece);
+        Ok(())
+    }
+
+    /// The body is over.
+    fn finish(&mut self) -> Result<(), Wrong> {
+        if !matches!(self.at, At::Trailers) || !self.trailers.ends_with(b"\n") {
+            return Err(Wrong::Incomplete);
+        }
+        let text = std::str::from_utf8(&self.trailers).map_err(|_| Wrong::Trailer)?;
+        let (mut count, mut is_signature_there) = (0, false);
+        for line in text.lines().filter(|line| !line.is_empty()) {
+            let (name, _) = line.split_once(':').ok_or(Wrong::Trailer)?;
+            let name = name.to_ascii_lowercase();
+            if name == SIGNATURE && !is_signature_there {
+                is_signature_there = true;
+                continue;
+            }
+            let index = self.expected.iter().position(|expected| *expected == name);
+            self.expected.swap_remove(index.ok_or(Wrong::Trailer)?);
+            count += 1;
+        }
+        let lacks_signature = self.is_signed && count > 0 && !is_signature_there;
+        if lacks_signature || !self.expected.is_empty() {
+            return Err(Wrong::Trailer);
+        }
+        Ok(())
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::{MAX_SIGNED_FRAME_BYTES, Sizes};
-    use proptest::prelude::{prop_assert_eq, proptest};
-
-    /// A body of frames of these sizes, with the frame of size zero behind them.
-    fn framed(sizes: &[usize]) -> Vec<u8> {
-        let mut body = Vec::new();
-        for size in sizes.iter().chain(&[0]) {
-            body.extend(format!("{size:x};chunk-signature={:064}\r\n", 7).bytes());
-            body.extend(vec![b'\n'; *size]);
-            body.extend(b"\r\n");
-        }
-        body
-    }
-
-    fn is_accepted(body: &[u8], piece: usize) -> bool {
-        let mut sizes = Sizes::default();
-        body.chunks(piece).all(|piece| sizes.look(piece).is_ok())
-    }
-
-    proptest! {
-        #[test]
-        fn a_small_frame_is_the_last_one(
-            sizes in proptest::collection::vec(1..20_000_usize, 0..6),
-            piece in 1..5000_usize,
-        ) {
-            let small = sizes.iter().position(|size| *size < 8192);
-            let is_right = small.is_none_or(|at| at + 1 == sizes.len());
-            prop_assert_eq!(is_accepted(&framed(&sizes), piece), is_right);
-        }
-    }
-
-    #[test]
-    fn a_frame_of_over_16_mib_is_refused() {
-        let head = |size: usize| format!("{size:X};chunk-signature=0\r\n").into_bytes();
-        assert!(is_accepted(&head(MAX_SIGNED_FRAME_BYTES), 3));
-        assert!(!is_accepted(&head(MAX_SIGNED_FRAME_BYTES + 1), 3));
-    }
-
-    #[test]
-    fn what_is_no_frame_is_left_to_others() {
-        for body in [&b"hello"[..], b"xyz;", b"ffffffffffffffffffff;\r\n", b"10 \r\n", b""] {
-            assert!(is_accepted(body, 2));
-        }
-    }
-}
+mod tests;

@@ -1,15 +1,16 @@
 //! One request from its head to its answer; reads as the drawing in [`super`].
 
-use super::body::{Fate, IdleLimited};
+use super::body::{Fate, IdleLimited, incomplete};
 use super::checks::{self, Head};
 use super::document::{Document, Expected, is_too_long, too_long};
-use super::frames::{self, SizedFrames};
+use super::frames::{Framed, Framing};
 use super::health::Health;
 use super::host::Domains;
 use super::record::RequestRecord;
 use super::refusal::Refusal;
 use super::response::{self, LoggedBody};
 use super::target::{Place, Target};
+use super::unused;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response, Uri, Version, header};
 use s3s::Body;
@@ -88,7 +89,7 @@ impl Front {
     /// Checks the head, prepares the body, and calls s3s.
     async fn serve<B>(
         &self,
-        request: Request<B>,
+        mut request: Request<B>,
         record: &Arc<RequestRecord>,
         fate: &Fate,
     ) -> Result<Response<Body>, Refusal>
@@ -112,8 +113,17 @@ impl Front {
         if expected.is_some() && is_too_long(content_length(request.headers())) {
             return Err(too_long());
         }
-        let is_framed = frames::are_announced(request.headers());
-        let mut request = request.map(|body| self.prepare_body(body, expected, is_framed, fate));
+        if !head.is_upload() && expected.is_none() {
+            let hash = head.header("x-amz-content-sha256").and_then(unused::parse_hash);
+            let body =
+                IdleLimited::new(request.body_mut(), self.0.settings.body_idle, fate.clone());
+            unused::check(body, hash, fate).await?;
+        }
+        let framing = Framing::announced(request.headers());
+        if framing.is_some() && request.body().is_end_stream() {
+            return Err(incomplete());
+        }
+        let mut request = request.map(|body| self.prepare_body(body, expected, framing, fate));
         request.extensions_mut().insert(Arc::clone(record));
         let answer = self.0.service.call(request).await;
         let Ok(answer) = answer else {
@@ -133,7 +143,7 @@ impl Front {
         &self,
         body: B,
         expected: Option<Expected>,
-        is_framed: bool,
+        framing: Option<Framing>,
         fate: &Fate,
     ) -> Body
     where
@@ -144,10 +154,14 @@ impl Front {
             return Body::empty();
         }
         let body = IdleLimited::new(body, self.0.settings.body_idle, fate.clone());
-        match expected {
-            Some(expected) => Body::http_body_unsync(Document::new(body, expected, fate.clone())),
-            None if is_framed => Body::http_body_unsync(SizedFrames::new(body, fate.clone())),
-            None => Body::http_body_unsync(body),
+        match (expected, framing) {
+            (Some(expected), _) => {
+                Body::http_body_unsync(Document::new(body, expected, fate.clone()))
+            }
+            (None, Some(framing)) => {
+                Body::http_body_unsync(Framed::new(body, framing, fate.clone()))
+            }
+            (None, None) => Body::http_body_unsync(body),
         }
     }
 

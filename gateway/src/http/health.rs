@@ -3,6 +3,7 @@
 //! What a probe learns is kept up to date by the role that runs; a probe costs one load, so
 //! nobody can make the database work by probing.
 
+use super::Refusal;
 use arc_swap::ArcSwap;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -84,9 +85,12 @@ impl Health {
         }
     }
 
-    /// Whatever is not served at the admin address.
-    pub fn answer_or_not_found<B>(&self, request: &Request<B>) -> Response<Body> {
-        self.answer(request).unwrap_or_else(|| text(StatusCode::NOT_FOUND, "not found\n"))
+    /// Answers at the admin address. Whoever looks for S3 there is told so in S3's words: a bare
+    /// 404 reads to clients as a bucket that does not exist.
+    pub fn answer_or_refuse<B>(&self, request: &Request<B>) -> Response<Body> {
+        let message = "This is the admin address; S3 is served at the other address.";
+        let refuse = || Refusal::invalid_request(message).into_response();
+        self.answer(request).unwrap_or_else(refuse)
     }
 
     fn answer_minio(&self, path: &str) -> Response<Body> {
@@ -171,5 +175,13 @@ mod tests {
         assert_eq!(status(&health, "/health/live?X-Amz-Signature=1"), None);
         assert_eq!(status(&health, "/metrics"), None);
         assert_eq!(status(&health, "/bucket/key"), None);
+    }
+
+    #[test]
+    fn the_admin_address_says_that_it_is_not_s3() {
+        let request = Request::get("/probe/?location=").body(()).unwrap();
+        let answer = Health::new().answer_or_refuse(&request);
+        assert_eq!(answer.status(), 400);
+        assert_eq!(answer.headers()["content-type"], "application/xml");
     }
 }

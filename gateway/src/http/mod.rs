@@ -3,7 +3,7 @@
 //! ```text
 //! listener ── tls ── hyper ── front ┬─ health            unsigned, before everything else
 //!                                   ├─ checks            the head alone: refuse what is malformed
-//!                                   ├─ body              idle limit; XML bodies read and verified
+//!                                   ├─ body              idle limit; framing followed; XML read and verified
 //!                                   ├─ s3s               signature, access, operation
 //!                                   └─ response          ids, error XML, the access log's line
 //! ```
@@ -28,6 +28,8 @@ mod record;
 mod refusal;
 mod response;
 mod stream;
+mod unused;
+mod xml;
 
 pub use record::RequestRecord;
 pub use refusal::Refusal;

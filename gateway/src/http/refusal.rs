@@ -89,6 +89,12 @@ impl Refusal {
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/xml"));
+        // An answer to HEAD has no document; clients learn the region from here.
+        if let Some(("Region", region)) = &self.detail
+            && let Ok(region) = HeaderValue::from_str(region)
+        {
+            headers.insert("x-amz-bucket-region", region);
+        }
         if let Some(seconds) = self.retry_after {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }

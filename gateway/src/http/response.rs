@@ -116,6 +116,14 @@ async fn unquote_etag(response: Response<Body>) -> Response<Body> {
     Response::from_parts(parts, Body::from(text))
 }
 
+/// The rest of a document that ends in an error although its answer began with 200: what runs for
+/// long is kept alive like that.
+fn finish_late_error(data: &Bytes, record: &RequestRecord) -> Option<(Bytes, Option<String>)> {
+    let text = std::str::from_utf8(data.strip_suffix(b"</Error>")?).ok()?;
+    let code = between(text, "<Code>", "</Code>").map(str::to_owned);
+    Some((finish_document(text.to_owned(), record).into(), code))
+}
+
 /// A response's body that counts its bytes and writes the access log's line when it is done,
 /// whether sent whole or given up.
 pub struct LoggedBody {
@@ -125,6 +133,8 @@ pub struct LoggedBody {
     error_code: Option<String>,
     sent_bytes: u64,
     is_whole: bool,
+    /// Whether the body may say that the operation failed in the end.
+    may_fail_late: bool,
     /// The request's place among those that may run at once; given back with the body.
     _permit: Option<OwnedSemaphorePermit>,
 }
@@ -140,8 +150,19 @@ impl LoggedBody {
         let status = response.status();
         response.map(|inner| {
             let is_whole = inner.is_end_stream() || record.method == Method::HEAD;
-            let sent_bytes = 0;
-            Self { inner, record, status, error_code, sent_bytes, is_whole, _permit: permit }
+            let may_fail_late = status == StatusCode::OK
+                && record.operation_name() == "CompleteMultipartUpload"
+                && inner.size_hint().exact().is_none();
+            Self {
+                inner,
+                record,
+                status,
+                error_code,
+                sent_bytes: 0,
+                is_whole,
+                may_fail_late,
+                _permit: permit,
+            }
         })
     }
 }
@@ -155,7 +176,15 @@ impl HttpBody for LoggedBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, StdError>>> {
         let this = self.get_mut();
-        let poll = Pin::new(&mut this.inner).poll_frame(cx);
+        let mut poll = Pin::new(&mut this.inner).poll_frame(cx);
+        if this.may_fail_late
+            && let Poll::Ready(Some(Ok(frame))) = &mut poll
+            && let Some(data) = frame.data_ref()
+            && let Some((document, code)) = finish_late_error(data, &this.record)
+        {
+            *frame = Frame::data(document);
+            this.error_code = code;
+        }
         match &poll {
             Poll::Ready(Some(Ok(frame))) => {
                 this.sent_bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
@@ -202,5 +231,40 @@ impl Drop for LoggedBody {
             outcome = if self.is_whole { "sent" } else { "cut" },
             "request"
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Completed, LoggedBody, RequestRecord};
+    use crate::http::target::Target;
+    use bytes::Bytes;
+    use futures::stream;
+    use http::{Method, Response};
+    use http_body::Frame;
+    use http_body_util::{BodyExt, StreamBody};
+    use s3s::{Body, StdError};
+    use std::sync::Arc;
+
+    /// A completion that ran for long has begun with 200; its error is as whole as any other.
+    #[tokio::test]
+    async fn an_error_that_comes_late_names_its_request() {
+        let target = Target { bucket: Some("b".to_owned()), key: Some("k".to_owned()) };
+        let record = Arc::new(RequestRecord::new(Method::POST, target));
+        record.operation.set("CompleteMultipartUpload".to_owned()).unwrap();
+        let pieces = ["<?xml version=\"1.0\"?>", " ", "<Error><Code>InvalidPart</Code></Error>"];
+        let frames = pieces.map(|piece| Ok::<_, StdError>(Frame::data(Bytes::from(piece))));
+        let body = Body::http_body_unsync(StreamBody::new(stream::iter(frames)));
+        let completed = Completed { response: Response::new(body), error_code: None };
+        let answer = LoggedBody::wrap(completed, Arc::clone(&record), None);
+        let bytes = answer.into_body().collect().await.unwrap().to_bytes();
+        let text = String::from_utf8(bytes.to_vec()).unwrap();
+        assert!(
+            text.starts_with("<?xml version=\"1.0\"?> <Error><Code>InvalidPart</Code>"),
+            "{text}"
+        );
+        let id = format!("<RequestId>{}</RequestId>", record.id);
+        assert!(text.contains("<Resource>/b/k</Resource>") && text.contains(&id), "{text}");
+        assert!(text.ends_with("</HostId></Error>"), "{text}");
     }
 }

@@ -193,7 +193,7 @@ impl Parts {
         let stop = CancellationToken::clone(self.shutdown.token());
         let admin = listener::serve(listeners.admin, None, limits, stop, move |request| {
             let health = health.clone();
-            async move { health.answer_or_not_found(&request) }
+            async move { health.answer_or_refuse(&request) }
         });
         self.shutdown.spawn("admin listener", admin);
     }

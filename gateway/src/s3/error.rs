@@ -52,6 +52,10 @@ pub(crate) enum Error {
         etag: String,
         /// Its Last-Modified.
         modified: OffsetDateTime,
+        /// Its Cache-Control.
+        cache_control: Option<String>,
+        /// Its Expires.
+        expires: Option<String>,
     },
     #[error("At least one of the pre-conditions you specified did not hold")]
     PreconditionFailed,
@@ -202,9 +206,14 @@ impl Error {
                 put(&mut headers, "last-modified", &http_date(*modified));
                 put(&mut headers, "allow", "DELETE");
             }
-            Self::NotModified { etag, modified } => {
+            Self::NotModified { etag, modified, cache_control, expires } => {
                 put(&mut headers, "etag", &format!("\"{etag}\""));
                 put(&mut headers, "last-modified", &http_date(*modified));
+                for (name, value) in [("cache-control", cache_control), ("expires", expires)] {
+                    if let Some(value) = value {
+                        put(&mut headers, name, value);
+                    }
+                }
             }
             Self::InvalidRange { size } => {
                 put(&mut headers, "content-range", &super::range::unsatisfied_range(*size));
@@ -293,7 +302,12 @@ mod tests {
             (Error::ContentSha256Mismatch, "XAmzContentSHA256Mismatch", 400),
             (Error::InsufficientStorage, "InsufficientStorage", 507),
             (
-                Error::NotModified { etag: "e".into(), modified: OffsetDateTime::UNIX_EPOCH },
+                Error::NotModified {
+                    etag: "e".into(),
+                    modified: OffsetDateTime::UNIX_EPOCH,
+                    cache_control: None,
+                    expires: None,
+                },
                 "NotModified",
                 304,
             ),

@@ -12,15 +12,45 @@ use time::format_description::well_known::Rfc2822;
 pub(crate) enum ETagTest {
     /// `*`: whatever exists.
     Any,
-    /// This ETag, without quotes.
-    Is(String),
+    /// One of these.
+    OneOf(Vec<Named>),
+}
+
+/// An ETag that a client named.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Named {
+    /// Without quotes.
+    etag: String,
+    /// Whether it was marked as weak (`W/`).
+    is_weak: bool,
 }
 
 impl ETagTest {
-    fn matches(&self, etag: &str) -> bool {
+    /// Reads a header: `*`, or ETags with commas between them. None of ours has a comma.
+    pub(crate) fn parse(header: &str) -> Self {
+        if header.trim() == "*" {
+            return Self::Any;
+        }
+        let named = header.split(',').map(|text| Named {
+            etag: etag::unquoted(text).to_owned(),
+            is_weak: text.trim_start().starts_with("W/"),
+        });
+        Self::OneOf(named.collect())
+    }
+
+    /// Compares strongly, as `If-Match` does: a weak ETag promises no bytes.
+    fn matches_strongly(&self, etag: &str) -> bool {
         match self {
             Self::Any => true,
-            Self::Is(asked) => asked == etag,
+            Self::OneOf(named) => named.iter().any(|named| !named.is_weak && named.etag == etag),
+        }
+    }
+
+    /// Compares weakly, as `If-None-Match` does.
+    fn matches_weakly(&self, etag: &str) -> bool {
+        match self {
+            Self::Any => true,
+            Self::OneOf(named) => named.iter().any(|named| named.etag == etag),
         }
     }
 }
@@ -54,14 +84,14 @@ impl Conditions {
     pub(crate) fn check(&self, etag: &str, modified: OffsetDateTime) -> Verdict {
         let modified = by_second(modified);
         let is_allowed = match &self.matching {
-            Some(test) => test.matches(etag),
+            Some(test) => test.matches_strongly(etag),
             None => self.unmodified_since.is_none_or(|date| modified <= by_second(date)),
         };
         if !is_allowed {
             return Verdict::Failed;
         }
         let is_news = match &self.not_matching {
-            Some(test) => !test.matches(etag),
+            Some(test) => !test.matches_weakly(etag),
             None => self.modified_since.is_none_or(|date| modified > by_second(date)),
         };
         if is_news { Verdict::Holds } else { Verdict::NotModified }
@@ -95,7 +125,7 @@ mod tests {
 
     #[expect(clippy::unnecessary_wraps, reason = "conditions take an Option")]
     fn is(etag: &str) -> Option<ETagTest> {
-        Some(ETagTest::Is(etag.to_owned()))
+        Some(ETagTest::parse(etag))
     }
 
     #[test]
@@ -122,6 +152,14 @@ mod tests {
                 Conditions { not_matching: is("a"), modified_since: before, ..none() },
                 Verdict::NotModified,
             ),
+            // Lists, and the two comparisons.
+            (Conditions { matching: is("\"b\", \"a\""), ..none() }, Verdict::Holds),
+            (Conditions { matching: is("\"b\", \"c\""), ..none() }, Verdict::Failed),
+            (Conditions { matching: is("W/\"a\""), ..none() }, Verdict::Failed),
+            (Conditions { matching: is("W/\"a\", \"a\""), ..none() }, Verdict::Holds),
+            (Conditions { not_matching: is("\"b\",\"a\""), ..none() }, Verdict::NotModified),
+            (Conditions { not_matching: is("W/\"a\""), ..none() }, Verdict::NotModified),
+            (Conditions { matching: is("*"), ..none() }, Verdict::Holds),
             // A failed match wins over a fresh copy.
             (Conditions { matching: is("b"), not_matching: is("a"), ..none() }, Verdict::Failed),
         ];

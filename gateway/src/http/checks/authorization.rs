@@ -1,5 +1,6 @@
 //! The `Authorization` header: its syntax, scope and date. The signature itself is s3s's part.
 
+use super::scope::Scope;
 use super::{Head, scope};
 use crate::http::Refusal;
 use http::header::AUTHORIZATION;
@@ -30,36 +31,57 @@ pub(super) fn check(head: &Head<'_>) -> Result<(), Refusal> {
         return Err(Refusal::invalid_request(message));
     }
     let rest = value.strip_prefix(ALGORITHM).ok_or_else(unsupported_type)?;
-    if !rest.starts_with(char::is_whitespace) {
+    if !rest.is_empty() && !rest.starts_with(char::is_whitespace) {
         return Err(unsupported_type());
     }
-    check_parts(rest, head.region)?;
-    check_date(head)
+    let scope = check_parts(rest, head.region)?;
+    check_date(head, &scope)
 }
 
-fn check_parts(parts: &str, region: &str) -> Result<(), Refusal> {
+/// The three parts, once each; gives the scope.
+fn check_parts<'a>(parts: &'a str, region: &str) -> Result<Scope<'a>, Refusal> {
     let part = |name: &str| {
-        parts.split(',').find_map(|part| part.trim().strip_prefix(name)?.strip_prefix('='))
-    };
-    for name in ["Credential", "SignedHeaders", "Signature"] {
-        if part(name).is_none_or(str::is_empty) {
-            return Err(malformed(&format!("missing {name}.")));
+        let mut found = parts
+            .split(',')
+            .filter_map(|part| part.trim().strip_prefix(name)?.strip_prefix('='))
+            .filter(|value| !value.is_empty());
+        match (found.next(), found.next()) {
+            (Some(value), None) => Ok(value),
+            (None, _) => Err(malformed(&format!("missing {name}."))),
+            (Some(_), Some(_)) => Err(malformed(&format!("{name} was given twice."))),
         }
+    };
+    let (credential, signed_headers) = (part("Credential")?, part("SignedHeaders")?);
+    part("Signature")?;
+    let scope = scope::parse(credential).map_err(malformed)?;
+    if scope.region != region {
+        let message = format!("the region '{}' is wrong; expecting '{region}'", scope.region);
+        return Err(malformed(&message).with_detail("Region", region));
     }
-    let scope = scope::parse(part("Credential").unwrap_or("")).map_err(malformed)?;
-    if scope.region == region {
-        return Ok(());
-    }
-    let message = format!("the region '{}' is wrong; expecting '{region}'", scope.region);
-    Err(malformed(&message).with_detail("Region", region))
+    check_host_is_signed(signed_headers)?;
+    Ok(scope)
 }
 
-fn check_date(head: &Head<'_>) -> Result<(), Refusal> {
-    if head.header("x-amz-date").is_some_and(is_amz_date) {
+/// A signature that leaves the host open would be as good for another bucket, since the host may
+/// name the bucket.
+pub(super) fn check_host_is_signed(signed_headers: &str) -> Result<(), Refusal> {
+    if signed_headers.split(';').any(|name| name == "host") {
         return Ok(());
     }
-    let message = "AWS authentication requires a valid Date or x-amz-date header";
-    Err(Refusal::access_denied(message))
+    let message = "There were headers present in the request which were not signed";
+    Err(Refusal::access_denied(message).with_detail("HeadersNotSigned", "host"))
+}
+
+fn check_date(head: &Head<'_>, scope: &Scope<'_>) -> Result<(), Refusal> {
+    let Some(date) = head.header("x-amz-date").filter(|date| is_amz_date(date)) else {
+        let message = "AWS authentication requires a valid Date or x-amz-date header";
+        return Err(Refusal::access_denied(message));
+    };
+    if date.get(..8) == Some(scope.date) {
+        return Ok(());
+    }
+    let message = "Invalid credential date. This date is not the same as X-Amz-Date.";
+    Err(malformed(message))
 }
 
 /// `yyyymmddThhmmssZ`.

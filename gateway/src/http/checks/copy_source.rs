@@ -2,6 +2,7 @@
 
 use super::Head;
 use crate::http::Refusal;
+use http::HeaderValue;
 
 pub(super) fn check(head: &Head<'_>) -> Result<(), Refusal> {
     let Some(source) = head.headers.get("x-amz-copy-source") else { return Ok(()) };
@@ -13,6 +14,14 @@ pub(super) fn check(head: &Head<'_>) -> Result<(), Refusal> {
     }
     if has_broken_escape(source) {
         return Err(invalid("Invalid copy source encoding."));
+    }
+    // s3s takes an empty range for none, and would copy everything.
+    if head.headers.get("x-amz-copy-source-range").is_some_and(HeaderValue::is_empty) {
+        let message = "The x-amz-copy-source-range value must be of the form bytes=first-last \
+                       where first and last are the zero-based offsets of the first and last bytes \
+                       to copy";
+        return Err(Refusal::invalid_argument(message)
+            .with_detail("ArgumentName", "x-amz-copy-source-range"));
     }
     Ok(())
 }

@@ -17,6 +17,8 @@ mod subresource;
 #[cfg(test)]
 mod tests;
 
+pub(super) use payload::trailer_names;
+
 use super::Refusal;
 use super::target::{Place, Target};
 use http::{HeaderMap, Method, Version};
@@ -104,9 +106,18 @@ pub fn parse_query(raw: Option<&str>) -> Vec<(String, Option<String>)> {
         .collect()
 }
 
+/// HTTP/1.1 demands a host, and a signature covers it.
+fn check_host(head: &Head<'_>) -> Result<(), Refusal> {
+    if head.version != Version::HTTP_11 || head.headers.contains_key(http::header::HOST) {
+        return Ok(());
+    }
+    Err(Refusal::invalid_request("Missing required header for this request: Host"))
+}
+
 /// Every check, cheapest and most telling first.
 pub fn check(head: &Head<'_>) -> Result<(), Refusal> {
     method::check(head)?;
+    check_host(head)?;
     length::check_header_section(head)?;
     authorization::check(head)?;
     presigned::check(head)?;

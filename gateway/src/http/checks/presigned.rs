@@ -1,6 +1,6 @@
 //! Signatures in the query: the six parameters, once each, within Amazon's limits.
 
-use super::authorization::is_amz_date;
+use super::authorization::{check_host_is_signed, is_amz_date};
 use super::{Head, scope};
 use crate::http::Refusal;
 
@@ -53,12 +53,14 @@ pub(super) fn check(head: &Head<'_>) -> Result<(), Refusal> {
         ));
     }
     check_expires(value("X-Amz-Expires"))?;
-    check_credential(head.region, value("X-Amz-Credential"), value("X-Amz-Date"))
+    check_credential(head.region, value("X-Amz-Credential"), value("X-Amz-Date"))?;
+    check_host_is_signed(value("X-Amz-SignedHeaders"))
 }
 
 fn check_expires(text: &str) -> Result<(), Refusal> {
-    let Ok(seconds) = text.parse::<i64>() else {
-        return Err(wrong("X-Amz-Expires should be a number"));
+    let seconds = match text.parse::<i64>() {
+        Ok(seconds) if !text.starts_with('+') => seconds,
+        _ => return Err(wrong("X-Amz-Expires should be a number")),
     };
     if seconds < 1 {
         return Err(wrong("X-Amz-Expires must be positive"));

@@ -3,8 +3,8 @@
 //! s3s serves `DELETE /bucket?metadataConfiguration` as `DeleteBucket` when it does not know the
 //! key, and `PUT /key?renameObject` as a write of an empty object. So: a key that names a
 //! sub-resource is passed on only where the table below offers it, and on PUT, POST and DELETE a
-//! key without a value that the table does not know is refused as well. On GET and HEAD unknown
-//! keys are ignored, as Amazon does; people use them against caches.
+//! key without a value, written `?key` or `?key=`, that the table does not know is refused as well.
+//! On GET and HEAD unknown keys are ignored, as Amazon does; people use them against caches.
 
 use super::Head;
 use crate::http::Refusal;
@@ -75,13 +75,18 @@ pub(super) fn check(head: &Head<'_>) -> Result<(), Refusal> {
     for (key, value) in &head.query {
         match SUBRESOURCES.iter().find(|row| row.0 == key) {
             Some(row) if is_offered(row, head) => {}
-            None if is_read || value.is_some() || is_plain(key) => {}
+            None if is_read || has_value(value.as_deref()) || is_plain(key) => {}
             Some(_) | None => return Err(not_offered(method, key)),
         }
     }
     check_list_type(head)?;
+    check_part_number(head)?;
     check_upload_keys(head)?;
     check_post(head)
+}
+
+fn has_value(value: Option<&str>) -> bool {
+    value.is_some_and(|value| !value.is_empty())
 }
 
 /// There are two forms of the list; s3s gives the first one for what is not the second.
@@ -110,6 +115,16 @@ fn is_offered(row: &Row, head: &Head<'_>) -> bool {
 
 fn is_plain(key: &str) -> bool {
     PLAIN.contains(&key) || key.starts_with("X-Amz-")
+}
+
+/// Digits and nothing else: s3s would take `+1` as well.
+fn check_part_number(head: &Head<'_>) -> Result<(), Refusal> {
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    if head.place() != Place::Object || head.values("partNumber").all(is_number) {
+        return Ok(());
+    }
+    let message = "Part number must be an integer between 1 and 10000, inclusive";
+    Err(Refusal::invalid_argument(message).with_detail("ArgumentName", "partNumber"))
 }
 
 /// A part belongs to an upload: half of the pair would write or delete the whole object.

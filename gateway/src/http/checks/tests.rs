@@ -9,6 +9,7 @@ const CREDENTIAL: &str = "AKID/20261121/us-east-1/s3/aws4_request";
 /// The code a request is refused with, `ok` when it passes on to s3s.
 fn code(method: &str, uri: &str, given: &[(&str, &str)]) -> &'static str {
     let mut headers = HeaderMap::new();
+    headers.insert("host", HeaderValue::from_static("localhost:9000"));
     for (name, value) in given {
         let name = HeaderName::from_bytes(name.as_bytes()).unwrap();
         headers.append(name, HeaderValue::from_str(value).unwrap());
@@ -63,6 +64,7 @@ fn authorization_headers() {
         ("AWS4-HMAC-SHA256 SignedHeaders=host, Signature=00", "AuthorizationHeaderMalformed"),
         ("AWS4-HMAC-SHA256 Credential=a/b/c/d/e, Signature=00", "AuthorizationHeaderMalformed"),
         ("AWS4-HMAC-SHA256 Credential=a, SignedHeaders=h", "AuthorizationHeaderMalformed"),
+        ("AWS4-HMAC-SHA256", "AuthorizationHeaderMalformed"),
     ] {
         assert_eq!(code("GET", "/b", &[("authorization", value)]), expected, "{value}");
     }
@@ -86,8 +88,38 @@ fn authorization_headers() {
     for date in ["(none)", "20261121", "Sat, 21 Nov 2026 00:00:00 GMT", "20261121T0000000"] {
         assert_eq!(signed("GET", "/b", &[("x-amz-date", date)]), "AccessDenied", "{date}");
     }
+    let other_day = [("x-amz-date", "20261122T000000Z")];
+    assert_eq!(signed("GET", "/b", &other_day), "AuthorizationHeaderMalformed");
     let both = "/b/k?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Signature=00";
     assert_eq!(signed("GET", both, &[]), "InvalidArgument");
+}
+
+/// Signed for one bucket, such a request would be good for every other one: its name is in the host.
+#[test]
+fn the_host_is_signed() {
+    for (signed_headers, expected) in [
+        ("host", "ok"),
+        ("content-md5;host;x-amz-date", "ok"),
+        ("user-agent", "AccessDenied"),
+        ("x-host;hosts", "AccessDenied"),
+    ] {
+        let value = authorization(CREDENTIAL).replace("=host,", &format!("={signed_headers},"));
+        let headers = [
+            ("authorization", value.as_str()),
+            ("x-amz-date", "20261121T000000Z"),
+            ("x-amz-content-sha256", HASH),
+        ];
+        assert_eq!(code("GET", "/b", &headers), expected, "{signed_headers}");
+        let url = format!(
+            "/b/k?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential={CREDENTIAL}\
+             &X-Amz-Date=20261121T000000Z&X-Amz-Expires=1&X-Amz-Signature=00\
+             &X-Amz-SignedHeaders={signed_headers}"
+        );
+        assert_eq!(code("GET", &url, &[]), expected, "{signed_headers}");
+    }
+    let twice = authorization(CREDENTIAL).replace("=host,", "=host, SignedHeaders=user-agent,");
+    let refused = code("GET", "/b", &[("authorization", &twice)]);
+    assert_eq!(refused, "AuthorizationHeaderMalformed");
 }
 
 #[test]
@@ -104,7 +136,7 @@ fn presigned_urls() {
         assert_eq!(code("GET", &url(hmac, CREDENTIAL, expires), &[]), "ok", "{expires}");
     }
     let malformed = "AuthorizationQueryParametersError";
-    for expires in ["0", "-1", "604801", "abc", "", "99999999999999999999"] {
+    for expires in ["0", "-1", "%2B5", "604801", "abc", "", "99999999999999999999"] {
         assert_eq!(code("GET", &url(hmac, CREDENTIAL, expires), &[]), malformed, "{expires}");
     }
     for algorithm in ["", "AWS4-HMAC-SHA1", "AWS4-ECDSA-P256-SHA256"] {
@@ -146,8 +178,19 @@ fn payload_hashes_and_frames() {
     assert_eq!(signed("PUT", "/b/k", &[frames, decoded]), "ok");
     assert_eq!(signed("PUT", "/b/k", &[frames]), "MissingContentLength");
     assert_eq!(signed("PUT", "/b/k", &[trailer, decoded]), "MalformedTrailerError");
-    let named = ("x-amz-trailer", "x-amz-checksum-crc32");
-    assert_eq!(signed("PUT", "/b/k", &[trailer, decoded, named]), "ok");
+    for (names, expected) in [
+        ("x-amz-checksum-crc32", "ok"),
+        ("X-Amz-Checksum-CRC64NVME", "ok"),
+        ("x-amz-checksum-sha512", "NotImplemented"),
+        ("x-amz-checksum-crc32,x-amz-checksum-xxhash3", "NotImplemented"),
+        ("x-amz-checksum-foo", "InvalidRequest"),
+        ("x-amz-checksum-algorithm", "InvalidRequest"),
+        ("x-amz-meta-foo", "InvalidRequest"),
+        ("content-md5", "InvalidRequest"),
+    ] {
+        let named = ("x-amz-trailer", names);
+        assert_eq!(signed("PUT", "/b/k", &[trailer, decoded, named]), expected, "{names}");
+    }
     for (method, uri) in [("GET", "/b/k"), ("PUT", "/b"), ("POST", "/b?delete"), ("DELETE", "/b/k")]
     {
         assert_eq!(signed(method, uri, &[frames, decoded]), "InvalidRequest", "{method} {uri}");
@@ -159,6 +202,12 @@ fn payload_hashes_and_frames() {
     assert_eq!(signed("PUT", "/b/k", &two), "InvalidRequest");
     let one = [("x-amz-checksum-crc32", "AAAAAA=="), ("x-amz-checksum-type", "FULL_OBJECT")];
     assert_eq!(signed("PUT", "/b/k", &one), "ok");
+    for (name, expected) in
+        [("x-amz-checksum-foo", "InvalidRequest"), ("x-amz-checksum-md5", "NotImplemented")]
+    {
+        assert_eq!(signed("PUT", "/b/k", &[(name, "AAAA")]), expected, "{name}");
+    }
+    assert_eq!(signed("GET", "/b/k", &[("x-amz-checksum-mode", "ENABLED")]), "ok");
 }
 
 #[test]
@@ -192,6 +241,10 @@ fn unknown_subresources_never_fall_through() {
         ("PUT", "/b/k?renameObject"),
         ("PUT", "/b/k?encryption"),
         ("PUT", "/b/k?unknown"),
+        ("PUT", "/b/k?newSub="),
+        ("DELETE", "/b?newConfiguration="),
+        ("DELETE", "/b/k?newSub="),
+        ("POST", "/b?newSub="),
         ("PUT", "/b/k?%61cl"),
         ("PUT", "/b?abac"),
         ("DELETE", "/b/k?acl"),
@@ -228,6 +281,9 @@ fn unknown_subresources_never_fall_through() {
         ("PUT", "/b/k?uploadId=u"),
         ("PUT", "/b/k?versionId=null"),
         ("DELETE", "/b/k?uploadId="),
+        ("PUT", "/b/k?partNumber=%2B1&uploadId=u"),
+        ("PUT", "/b/k?partNumber=&uploadId=u"),
+        ("GET", "/b/k?partNumber=%2B1"),
     ] {
         assert_eq!(signed(method, uri, &[]), "InvalidArgument", "{method} {uri}");
     }
@@ -263,6 +319,8 @@ fn copy_sources() {
         let header = [("x-amz-copy-source", source)];
         assert_eq!(signed("PUT", "/bucket/key", &header), expected, "{source}");
     }
+    let empty_range = [("x-amz-copy-source", "bucket/key"), ("x-amz-copy-source-range", "")];
+    assert_eq!(signed("PUT", "/b/k?partNumber=1&uploadId=u", &empty_range), "InvalidArgument");
 }
 
 #[test]

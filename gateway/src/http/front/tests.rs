@@ -118,6 +118,35 @@ async fn a_refusal_before_the_body_was_read_ends_the_connection() {
     assert!(!parts.headers.contains_key("connection"));
 }
 
+/// Clients that ask with HEAD learn the region from the header, the others from the document.
+#[tokio::test]
+async fn the_wrong_region_is_corrected_for_head_as_well() {
+    let scope = "AKID/20261121/eu-west-1/s3/aws4_request";
+    let authorization =
+        format!("AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=00");
+    let query = format!(
+        "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential={scope}&X-Amz-Date=20261121T000000Z\
+         &X-Amz-Expires=1&X-Amz-SignedHeaders=host&X-Amz-Signature=00"
+    );
+    for method in [Method::HEAD, Method::GET] {
+        let mut by_header = request(method.clone(), "/photos/k");
+        by_header.headers_mut().insert("authorization", authorization.parse().unwrap());
+        for request in [by_header, request(method, &format!("/photos/k?{query}"))] {
+            let (parts, _) = text(front(8).handle(request).await).await;
+            assert_eq!(parts.status, 400);
+            assert_eq!(parts.headers["x-amz-bucket-region"], "us-east-1");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_request_of_http_1_1_has_a_host() {
+    let mut request = request(Method::GET, "/photos/k");
+    request.headers_mut().remove("host");
+    let (parts, _) = text(front(8).handle(request).await).await;
+    assert_eq!(parts.status, 400);
+}
+
 #[tokio::test]
 async fn a_double_slash_is_the_service() {
     let (parts, body) = text(front(8).handle(request(Method::GET, "//")).await).await;

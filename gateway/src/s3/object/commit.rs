@@ -6,7 +6,7 @@ use crate::meta::MetaError;
 use crate::meta::types::{Commit, CommitOutcome, WriteCondition};
 use crate::s3::context::Context;
 use crate::s3::error::Error;
-use s3s::dto::ETagCondition;
+use s3s::dto::{ETag, ETagCondition};
 use std::sync::Arc;
 use time::OffsetDateTime;
 
@@ -19,16 +19,20 @@ pub(crate) struct Committed {
     pub(crate) modified: OffsetDateTime,
 }
 
-/// The condition of a write.
+/// The condition of a write. A weak ETag in `If-Match` keeps its mark, and so matches none.
 pub(crate) fn condition(
     if_match: Option<&ETagCondition>,
     if_none_match: Option<&ETagCondition>,
 ) -> WriteCondition {
-    let text = |condition: &ETagCondition| match condition {
+    let text = |condition: &ETagCondition, weak: &str| match condition {
         ETagCondition::Any => "*".to_owned(),
-        ETagCondition::ETag(etag) => etag.value().to_owned(),
+        ETagCondition::ETag(ETag::Weak(etag)) => format!("{weak}{etag}"),
+        ETagCondition::ETag(ETag::Strong(etag)) => etag.clone(),
     };
-    WriteCondition { if_match: if_match.map(text), if_none_match: if_none_match.map(text) }
+    WriteCondition {
+        if_match: if_match.map(|condition| text(condition, "W/")),
+        if_none_match: if_none_match.map(|condition| text(condition, "")),
+    }
 }
 
 /// Commits. When the bucket is no longer the one that was decided by, it is read and decided

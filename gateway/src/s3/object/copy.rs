@@ -50,9 +50,8 @@ pub(crate) async fn copy(
     context: &Context,
     input: CopyObjectInput,
 ) -> Result<CopyObjectOutput, Error> {
-    let conditions = super::find::conditions(
-        input.copy_source_if_match.as_ref(),
-        input.copy_source_if_none_match.as_ref(),
+    let conditions = find::source_conditions(
+        context,
         input.copy_source_if_modified_since.as_ref(),
         input.copy_source_if_unmodified_since.as_ref(),
     );

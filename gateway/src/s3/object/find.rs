@@ -8,7 +8,7 @@ use crate::s3::copy_source::Source;
 use crate::s3::error::Error;
 use crate::s3::ids;
 use crate::s3::precondition::{Conditions, ETagTest, Verdict};
-use s3s::dto::{ETagCondition, StreamingBlob, Timestamp};
+use s3s::dto::{StreamingBlob, Timestamp};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -39,6 +39,8 @@ impl Present {
             Verdict::NotModified => Err(Error::NotModified {
                 etag: self.content.etag.clone(),
                 modified: self.version.modified,
+                cache_control: self.content.headers.cache_control.clone(),
+                expires: self.content.headers.expires.clone(),
             }),
         }
     }
@@ -140,24 +142,36 @@ fn present(found: Found, asked: Option<VersionId>) -> Result<Present, Error> {
     Ok(Present { bucket: found.bucket, version, content, extents: found.extents })
 }
 
-/// The conditions of a read, from what the front end parsed.
+/// The conditions of a read: its headers, and the dates that the front end parsed.
 pub(crate) fn conditions(
-    if_match: Option<&ETagCondition>,
-    if_none_match: Option<&ETagCondition>,
+    context: &Context,
+    if_modified_since: Option<&Timestamp>,
+    if_unmodified_since: Option<&Timestamp>,
+) -> Conditions {
+    named_conditions(context, ["if-match", "if-none-match"], if_modified_since, if_unmodified_since)
+}
+
+/// The conditions that a copy sets for its source.
+pub(crate) fn source_conditions(
+    context: &Context,
+    if_modified_since: Option<&Timestamp>,
+    if_unmodified_since: Option<&Timestamp>,
+) -> Conditions {
+    let names = ["x-amz-copy-source-if-match", "x-amz-copy-source-if-none-match"];
+    named_conditions(context, names, if_modified_since, if_unmodified_since)
+}
+
+/// The front end takes a list of ETags for one, so that these two headers are read here.
+fn named_conditions(
+    context: &Context,
+    [if_match, if_none_match]: [&str; 2],
     if_modified_since: Option<&Timestamp>,
     if_unmodified_since: Option<&Timestamp>,
 ) -> Conditions {
     Conditions {
-        matching: if_match.map(test),
-        not_matching: if_none_match.map(test),
+        matching: context.value(if_match).map(ETagTest::parse),
+        not_matching: context.value(if_none_match).map(ETagTest::parse),
         modified_since: if_modified_since.map(|date| date.clone().into()),
         unmodified_since: if_unmodified_since.map(|date| date.clone().into()),
-    }
-}
-
-fn test(condition: &ETagCondition) -> ETagTest {
-    match condition {
-        ETagCondition::Any => ETagTest::Any,
-        ETagCondition::ETag(etag) => ETagTest::Is(etag.value().to_owned()),
     }
 }

@@ -17,8 +17,7 @@ pub(crate) async fn head(
     let version_id = input.version_id.as_deref();
     let present = find::look_up(app, context, &input.bucket, &input.key, version_id).await?;
     present.check(&find::conditions(
-        input.if_match.as_ref(),
-        input.if_none_match.as_ref(),
+        context,
         input.if_modified_since.as_ref(),
         input.if_unmodified_since.as_ref(),
     ))?;

@@ -88,6 +88,8 @@ async fn ranges() {
     for range in ["bytes=5-2", "abc", "bytes=0-1,3-4"] {
         store.send("GET", "/bucket/key", &[("range", range)], "").await.expect(400);
     }
+    let no_numbers = [("range", "bytes=-")];
+    store.send("GET", "/bucket/key", &no_numbers, "").await.expect(200);
     let stale = [("range", "bytes=0-3"), ("if-range", "\"other\"")];
     let answer = store.send("GET", "/bucket/key", &stale, "").await.expect(200);
     assert_eq!(answer.text(), "0123456789");
@@ -96,12 +98,19 @@ async fn ranges() {
 #[tokio::test]
 async fn conditions_of_a_read() {
     let store = Store::with_bucket().await;
-    store.put("key", "hello").await;
+    let expires = "Fri, 01 Jan 2100 00:00:00 GMT";
+    let cached = [("cache-control", "max-age=60"), ("expires", expires)];
+    store.send("PUT", "/bucket/key", &cached, "hello").await.expect(200);
+    let (list, weak) = (format!("\"x\", {MD5_HELLO}"), format!("W/{MD5_HELLO}"));
     for (name, value, status) in [
         ("if-match", MD5_HELLO, 200),
+        ("if-match", &list, 200),
+        ("if-match", &weak, 412),
         ("if-match", "*", 200),
         ("if-match", "\"x\"", 412),
         ("if-none-match", MD5_HELLO, 304),
+        ("if-none-match", &list, 304),
+        ("if-none-match", &weak, 304),
         ("if-none-match", "\"x\"", 200),
         ("if-modified-since", "Wed, 01 Jan 2020 00:00:00 GMT", 200),
         ("if-modified-since", "Fri, 01 Jan 2100 00:00:00 GMT", 304),
@@ -114,6 +123,8 @@ async fn conditions_of_a_read() {
                 assert!(answer.bytes().is_empty());
                 assert_eq!(answer.header("etag"), Some(MD5_HELLO));
                 assert!(answer.header("last-modified").is_some());
+                assert_eq!(answer.header("cache-control"), Some("max-age=60"));
+                assert_eq!(answer.header("expires"), Some(expires));
             }
         }
     }

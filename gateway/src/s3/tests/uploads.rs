@@ -155,6 +155,22 @@ async fn parts_are_copied_whole_or_by_range() {
     assert_eq!(store.get("key").await.expect(200).bytes(), whole);
 }
 
+/// SDKs send a CRC32 with every part, also where the upload was created without an algorithm.
+#[tokio::test]
+async fn parts_bring_checksums_to_an_upload_that_named_none() {
+    let store = Store::with_bucket().await;
+    let id = create(&store, &[]).await;
+    let path = format!("/bucket/key?partNumber=1&uploadId={id}");
+    let wrong = [("x-amz-checksum-crc32", "AAAAAA==")];
+    store.send("PUT", &path, &wrong, "hello").await.expect_error(400, "BadDigest");
+    let crc = [("x-amz-checksum-crc32", "NhCmhg==")];
+    let answer = store.send("PUT", &path, &crc, "hello").await.expect(200);
+    assert_eq!(answer.header("x-amz-checksum-crc32"), Some("NhCmhg=="));
+    let sum = "<ChecksumCRC32>NhCmhg==</ChecksumCRC32></Part>";
+    let body = list(&[(1, answer.header("etag").unwrap())]).replace("</Part>", sum);
+    complete(&store, &id, &[], body).await.expect(200);
+}
+
 #[tokio::test]
 async fn composite_checksums() {
     let store = Store::with_bucket().await;
@@ -165,6 +181,9 @@ async fn composite_checksums() {
     let sha = [("x-amz-checksum-sha256", "LPJNul+wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ=")];
     let answer = store.send("PUT", &path, &sha, "hello").await.expect(200);
     let etag = answer.header("etag").unwrap().to_owned();
+    let other = "<ChecksumCRC32>NhCmhg==</ChecksumCRC32></Part>";
+    let other = list(&[(1, &etag)]).replace("</Part>", other);
+    complete(&store, &id, &[], other).await.expect_error(400, "InvalidPart");
     let done = complete(&store, &id, &[], list(&[(1, &etag)])).await.expect(200);
     let sum = done.element("ChecksumSHA256").unwrap();
     assert!(sum.ends_with("-1"), "{sum}");

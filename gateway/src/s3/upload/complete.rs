@@ -112,16 +112,17 @@ fn named_checksums(context: &Context) -> Vec<(ChecksumAlgorithm, String)> {
 
 async fn run(app: &App, wanted: Wanted) -> Result<CompleteMultipartUploadOutput, Error> {
     let names: Vec<_> = wanted.listed.iter().map(|part| (part.number, part.etag.clone())).collect();
-    let Some(upload) = app.meta.upload(wanted.bucket.id, &wanted.key, wanted.upload).await? else {
-        let earlier = app
-            .meta
-            .completed(wanted.bucket.id, &wanted.key, wanted.upload, &names)
-            .await?
-            .ok_or(Error::NoSuchUpload)?;
-        return answer_again(app, &wanted, earlier).await;
+    let Some(upload) = find(app, &wanted).await? else {
+        return answer_again(app, &wanted, &names).await;
     };
     let stored = all_parts(app, wanted.upload).await?;
-    let assembled = part_list::assemble(&upload, &wanted.listed, &stored)?;
+    let assembled = match part_list::assemble(&upload, &wanted.listed, &stored) {
+        // The parts go with their upload, which another request may have ended meanwhile.
+        Err(Error::InvalidPart) if find(app, &wanted).await?.is_none() => {
+            return answer_again(app, &wanted, &names).await;
+        }
+        assembled => assembled?,
+    };
     check_wishes(&wanted, &assembled)?;
     let shown = Fields::of(assembled.checksum.as_ref(), assembled.parts.len());
     let kind = assembled.checksum.as_ref().map(|checksum| checksum::type_name(checksum.kind));
@@ -137,13 +138,19 @@ async fn run(app: &App, wanted: Wanted) -> Result<CompleteMultipartUploadOutput,
     answer(&wanted, &bucket, outcome, &shown, kind)
 }
 
-/// The answer of an earlier completion. The checksum is in the object's row, unless the object has
-/// been overwritten or deleted since.
+async fn find(app: &App, wanted: &Wanted) -> Result<Option<Upload>, Error> {
+    Ok(app.meta.upload(wanted.bucket.id, &wanted.key, wanted.upload).await?)
+}
+
+/// The answer of the completion that ended the upload, if it had the same list. The checksum is in
+/// the object's row, unless the object has been overwritten or deleted since.
 async fn answer_again(
     app: &App,
     wanted: &Wanted,
-    earlier: CompleteOutcome,
+    names: &[(u16, String)],
 ) -> Result<CompleteMultipartUploadOutput, Error> {
+    let completed = app.meta.completed(wanted.bucket.id, &wanted.key, wanted.upload, names);
+    let earlier = completed.await?.ok_or(Error::NoSuchUpload)?;
     let mut content = None;
     if let CompleteOutcome::Done { etag, version, modified } = &earlier {
         let found = app.meta.find(&wanted.bucket.name, &wanted.key, Some(*version)).await?;

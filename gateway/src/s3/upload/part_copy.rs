@@ -33,9 +33,8 @@ pub(crate) async fn part_copy(
     let upload = part::find(app, context, &input.bucket, &input.key, &input.upload_id).await?;
     let (algorithm, kind) = part::stored_as(&upload);
     let (_, scheme) = storage_class::parse(Some(&upload.storage_class))?;
-    let conditions = find::conditions(
-        input.copy_source_if_match.as_ref(),
-        input.copy_source_if_none_match.as_ref(),
+    let conditions = find::source_conditions(
+        context,
         input.copy_source_if_modified_since.as_ref(),
         input.copy_source_if_unmodified_since.as_ref(),
     );

@@ -47,7 +47,8 @@ pub(crate) fn assemble(
     listed: &[Listed],
     stored: &[Part],
 ) -> Result<Assembled, Error> {
-    let chosen = listed.iter().map(|part| choose(part, stored)).collect::<Result<Vec<_>, _>>()?;
+    let chosen =
+        listed.iter().map(|part| choose(upload, part, stored)).collect::<Result<Vec<_>, _>>()?;
     let (_, all_but_last) = chosen.split_last().ok_or(Error::MalformedXml)?;
     if all_but_last.iter().any(|part| part.size < MIN_PART_BYTES) {
         return Err(Error::EntityTooSmall);
@@ -67,17 +68,26 @@ pub(crate) fn assemble(
     })
 }
 
-fn choose<'a>(listed: &Listed, stored: &'a [Part]) -> Result<&'a Part, Error> {
+fn choose<'a>(upload: &Upload, listed: &Listed, stored: &'a [Part]) -> Result<&'a Part, Error> {
     let index = stored
         .binary_search_by_key(&listed.number, |part| part.number)
         .map_err(|_| Error::InvalidPart)?;
     let part = &stored[index];
-    let is_same_checksum = part.checksum.as_ref().is_none_or(|had| {
-        let named = listed.checksum.get(had.algorithm);
-        named
-            .is_none_or(|named| checksum::decode(had.algorithm, named).as_ref() == Some(&had.value))
-    });
-    if part.etag == listed.etag && is_same_checksum { Ok(part) } else { Err(Error::InvalidPart) }
+    let is_same = part.etag == listed.etag
+        && checksum::ALL.into_iter().all(|algorithm| {
+            let named = listed.checksum.get(algorithm).filter(|named| !named.is_empty());
+            named.is_none_or(|named| is_checksum_of(upload, part, algorithm, named))
+        });
+    if is_same { Ok(part) } else { Err(Error::InvalidPart) }
+}
+
+/// Whether a part has this checksum. Only that of one algorithm is kept. An upload that named it
+/// has no other; to one that named none clients give any, which was verified when the part came.
+fn is_checksum_of(upload: &Upload, part: &Part, algorithm: ChecksumAlgorithm, named: &str) -> bool {
+    match part.checksum.as_ref().filter(|had| had.algorithm == algorithm) {
+        Some(had) => checksum::decode(algorithm, named).as_ref() == Some(&had.value),
+        None => upload.checksum.is_none(),
+    }
 }
 
 fn joined_checksum(upload: &Upload, parts: &[&Part]) -> Option<Checksum> {

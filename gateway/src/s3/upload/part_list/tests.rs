@@ -1,5 +1,7 @@
 use super::*;
 use crate::meta::types::{BucketId, Headers, UploadId, UserId};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -68,16 +70,20 @@ fn absent_or_different_parts_are_invalid() {
     let wrong_etag = Listed { etag: "x".to_owned(), ..listed(1) };
     let wrong_sum =
         Listed { checksum: Fields::new(ChecksumAlgorithm::Sha256, "AAAA".to_owned()), ..listed(1) };
-    for bad in [listed(2), wrong_etag, wrong_sum] {
-        let error = assemble(&upload(SHA256), std::slice::from_ref(&bad), &parts).unwrap_err();
-        assert!(matches!(error, Error::InvalidPart), "{bad:?}");
-    }
-    // A checksum of an algorithm that was not stored says nothing.
+    // A checksum of another algorithm than the upload's can't be compared.
     let other = Listed {
         checksum: Fields::new(ChecksumAlgorithm::Crc32, "AAAAAA==".to_owned()),
         ..listed(1)
     };
-    assert!(assemble(&upload(SHA256), &[other], &parts).is_ok());
+    for bad in [listed(2), wrong_etag, wrong_sum, other.clone()] {
+        let error = assemble(&upload(SHA256), std::slice::from_ref(&bad), &parts).unwrap_err();
+        assert!(matches!(error, Error::InvalidPart), "{bad:?}");
+    }
+    let right = Fields::new(ChecksumAlgorithm::Sha256, BASE64.encode([7; 32]));
+    let right = Listed { checksum: right, ..listed(1) };
+    assert!(assemble(&upload(SHA256), &[right], &parts).is_ok());
+    // Unless it named none.
+    assert!(assemble(&upload(None), &[other], &parts).is_ok());
 }
 
 #[test]
