@@ -108,8 +108,15 @@ comment on table extent is 'The extents of each body, by start, without gaps.';
 comment on column extent.missing is 'Chunks known to be missing or damaged, one bit by index.';
 create unique index extent_by_body on extent (body_id, start);
 create index extent_by_placement on extent (placement_id, id);
--- This index is the queue of heal.
-create index extent_to_heal on extent (id) where missing <> 0;
+
+-- How many more chunks an extent can lose: below 0 it can't be read until some come back.
+create function spare_v1(p_scheme smallint, p_missing smallint) returns integer
+language sql immutable parallel safe as $$
+    select case p_scheme when 1 then 2 when 2 then 1 else 0 end
+        - bit_count(p_missing::integer::bit(6))::integer;
+$$;
+-- This index is the queue of heal: at risk first.
+create index extent_to_heal on extent (spare_v1(scheme, missing), id) where missing <> 0;
 
 -- Locks the bucket's row for a write that was decided by p_epoch; answers the versioning state.
 create function lock_bucket_v1(p_bucket bigint, p_epoch bigint) returns smallint

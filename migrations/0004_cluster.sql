@@ -160,6 +160,22 @@ begin
     end if;
 end $$;
 
+-- Switches an extent to chunks that were made anew or moved, under the lease that wrote them, if
+-- its placement is still p_from. Whoever is second changes nothing.
+create function move_chunks_v1(p_lease bigint, p_extent uuid, p_from smallint[], p_to smallint[],
+    p_healed smallint)
+returns boolean language plpgsql volatile as $$
+declare
+    v_to integer;
+begin
+    perform lock_lease_v1(p_lease);
+    v_to := (placements_v1(p_to))[1];
+    update extent e set placement_id = v_to, missing = e.missing & ~p_healed
+        from placement p
+        where e.id = p_extent and p.id = e.placement_id and p.nodes = p_from;
+    return found;
+end $$;
+
 -- Bodies freed for p_at_least, and before anything that a running read began with. A read that
 -- began after its holder's last renewal is not published yet, so the renewal bounds it too. Half
 -- of p_at_least is taken off both: a read is known a moment after it looked its body up, and a

@@ -330,6 +330,16 @@ keys! {
         &["SIXFOLD_SWEEP_EVERY"],
         "How often the nodes' chunks are compared with the rows.",
     );
+    HEAL_EVERY = key(
+        "times.heal_every",
+        &["SIXFOLD_HEAL_EVERY"],
+        "How often chunks that are missing are looked for, to be made anew.",
+    );
+    HOLD_DOWN = key(
+        "times.hold_down",
+        &["SIXFOLD_HOLD_DOWN"],
+        "How long a node is dead before what it had is made anew on other nodes.",
+    );
     LOG_FORMAT = flagged(
         "log.format",
         &["SIXFOLD_LOG_FORMAT"],

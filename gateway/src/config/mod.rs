@@ -197,6 +197,8 @@ pub struct TimesConfig {
     pub upload_idle: Duration,
     /// How often a node's chunks are compared with the rows.
     pub sweep_every: Duration,
+    /// How often missing chunks are looked for.
+    pub heal_every: Duration,
 }
 
 /// Log lines.

@@ -172,6 +172,7 @@ pub(super) fn times(
     let heartbeat = time(&keys::HEARTBEAT, HEARTBEAT_INTERVAL)?;
     nodes.silent_after = heartbeat * 2;
     nodes.dead_after = time(&keys::DEAD_AFTER, nodes.dead_after)?;
+    nodes.hold_down = time(&keys::HOLD_DOWN, nodes.hold_down)?;
     nodes.refresh_every = time(&keys::RING_REFRESH, nodes.refresh_every)?;
     Ok(TimesConfig {
         heartbeat,
@@ -181,6 +182,7 @@ pub(super) fn times(
         collect_every: time(&keys::COLLECT_EVERY, paces.collect.every)?,
         expire_every: time(&keys::EXPIRE_EVERY, paces.expire_uploads.every)?,
         upload_idle: time(&keys::UPLOAD_IDLE, paces.upload_idle)?,
+        heal_every: time(&keys::HEAL_EVERY, paces.heal.every)?,
         sweep_every: time(&keys::SWEEP_EVERY, paces.sweep.every)?,
     })
 }

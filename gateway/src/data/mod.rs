@@ -5,6 +5,7 @@ mod digests;
 mod errors;
 mod gather;
 mod hashing;
+mod heal;
 mod hedges;
 mod lanes;
 mod limits;
@@ -32,7 +33,7 @@ pub use write::Written;
 
 use crate::erasure::{Codec, Scheme};
 use crate::meta::Meta;
-use crate::meta::types::{BodyId, Extent};
+use crate::meta::types::{BodyId, Extent, Move};
 use crate::nodes::Directory;
 use bytes::Bytes;
 use futures::Stream;
@@ -116,6 +117,12 @@ impl Data {
         range: Range<u64>,
     ) -> Result<BodyStream, ReadError> {
         read::read(&self.0, body, extents, range).await
+    }
+
+    /// Makes what it can of the chunks that `extent` lacks, and answers what is to be written into
+    /// its row; `None` when there is no node for any of them now.
+    pub async fn heal(&self, extent: &Extent) -> Result<Option<Move>, ReadError> {
+        heal::heal(&self.0, extent).await
     }
 
     /// For how long the oldest running read has been running.

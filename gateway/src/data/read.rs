@@ -4,7 +4,7 @@
 //! fixed number of stripes, and waits when the client does.
 
 use super::gather::Gather;
-use super::memory::Room;
+use super::memory::{Room, SMALL_BYTES};
 use super::running::RunningRead;
 use super::task::Task;
 use super::{ReadError, Shared};
@@ -17,12 +17,40 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 /// The wanted bytes of one stripe, and their room.
 struct Batch {
     bytes: VecDeque<Bytes>,
     _room: Option<Room>,
+    place: Option<OwnedSemaphorePermit>,
+}
+
+impl Batch {
+    fn none() -> Self {
+        Self { bytes: VecDeque::new(), _room: None, place: None }
+    }
+}
+
+/// How many batches of one read may be before the client, the one in its hands among them.
+struct Places {
+    free: Arc<Semaphore>,
+    all: u32,
+}
+
+impl Places {
+    fn new(read_ahead: usize) -> Self {
+        let all = u32::try_from(read_ahead).unwrap_or(u32::MAX / 2).saturating_add(1);
+        Self { free: Arc::new(Semaphore::new(all as usize)), all }
+    }
+
+    /// Waits for a place. While room is scarce, the client has to take all that was read for it
+    /// before, so that those who read slowly leave room for others.
+    async fn take(&self, is_scarce: bool) -> Option<OwnedSemaphorePermit> {
+        let count = if is_scarce { self.all } else { 1 };
+        let mut places = Arc::clone(&self.free).acquire_many_owned(count).await.ok()?;
+        places.split(1)
+    }
 }
 
 /// Batches that are read ahead, and the task that reads them.
@@ -44,7 +72,7 @@ impl BodyStream {
 
     fn finish(&mut self, error: Option<ReadError>) -> Poll<Option<Result<Bytes, ReadError>>> {
         self.ahead = None;
-        self.batch = Batch { bytes: VecDeque::new(), _room: None };
+        self.batch = Batch::none();
         self.remaining = 0;
         Poll::Ready(error.map(Err))
     }
@@ -62,6 +90,8 @@ impl Stream for BodyStream {
             if self.remaining == 0 {
                 return self.finish(None);
             }
+            // Its room and place are wanted for the next one.
+            self.batch = Batch::none();
             let Some((batches, _)) = &mut self.ahead else {
                 return self.finish(Some(ReadError::Cut));
             };
@@ -87,44 +117,55 @@ pub(super) async fn read(
 ) -> Result<BodyStream, ReadError> {
     let remaining = range.end.saturating_sub(range.start);
     if remaining == 0 {
-        return Ok(BodyStream {
-            remaining,
-            batch: Batch { bytes: VecDeque::new(), _room: None },
-            ahead: None,
-        });
+        return Ok(BodyStream { remaining, batch: Batch::none(), ahead: None });
     }
     let running = shared.running.begin();
     let mut walk =
         Walk { shared: Arc::clone(shared), body, extents: extents.into(), range, gather: None };
-    let room = shared.memory.room(shared.limits.stripe_wait).await;
-    let room = room.map_err(|full| ReadError::SlowDown { waited_ms: full.waited_ms })?;
-    let batch = walk.next(room, shared.limits.first_stripe_wait()).await?;
+    let room = first_room(shared, &walk.extents).await?;
+    let mut batch = walk.next(room, shared.limits.first_stripe_wait()).await?;
+    let places = Places::new(shared.limits.stripes_read_ahead);
     let first_size = batch.bytes.iter().map(|bytes| bytes.len() as u64).sum::<u64>();
     let ahead = (first_size < remaining).then(|| {
-        let (sender, batches) = mpsc::channel(shared.limits.stripes_read_ahead);
-        (batches, Task::spawn(read_ahead(walk, sender, running)))
+        let (sender, batches) = mpsc::channel(shared.limits.stripes_read_ahead + 1);
+        batch.place = Arc::clone(&places.free).try_acquire_owned().ok();
+        (batches, Task::spawn(read_ahead(walk, places, sender, running)))
     });
     Ok(BodyStream { remaining, batch, ahead })
+}
+
+/// The room of the first stripe; none where the extent is small.
+async fn first_room(
+    shared: &Shared,
+    extents: &VecDeque<Extent>,
+) -> Result<Option<Room>, ReadError> {
+    if extents.front().is_some_and(|extent| extent.size <= SMALL_BYTES as u64) {
+        return Ok(None);
+    }
+    let room = shared.memory.room(shared.limits.stripe_wait).await;
+    room.map(Some).map_err(|full| ReadError::SlowDown { waited_ms: full.waited_ms })
 }
 
 /// Reads the stripes after the first until the end, an error, or the longest time a read may
 /// take.
 async fn read_ahead(
     mut walk: Walk,
+    places: Places,
     sender: mpsc::Sender<Result<Batch, ReadError>>,
     running: RunningRead,
 ) {
     let cut = Instant::now() + walk.shared.limits.read_cut;
     let reading = async {
         while !walk.range.is_empty() {
-            // Room for the client's place in the queue first: what is read is soon passed on.
-            let Ok(place) = sender.reserve().await else { return };
+            // A place first, then room: what is read is soon passed on.
+            let is_scarce = walk.shared.memory.is_scarce();
+            let Some(place) = places.take(is_scarce).await else { return };
             let room = walk.shared.memory.room(walk.shared.limits.read_cut).await;
             let Ok(room) = room else { return };
-            let batch = walk.next(room, walk.shared.limits.later_stripe_wait()).await;
+            let batch = walk.next(Some(room), walk.shared.limits.later_stripe_wait()).await;
+            let batch = batch.map(|batch| Batch { place: Some(place), ..batch });
             let has_failed = batch.is_err();
-            place.send(batch);
-            if has_failed {
+            if sender.send(batch).await.is_err() || has_failed {
                 return;
             }
         }
@@ -148,7 +189,7 @@ struct Walk {
 
 impl Walk {
     /// The next stripe, waited for no longer than `patience`; only while there are bytes to come.
-    async fn next(&mut self, room: Room, patience: Duration) -> Result<Batch, ReadError> {
+    async fn next(&mut self, room: Option<Room>, patience: Duration) -> Result<Batch, ReadError> {
         loop {
             let Some((gather, stripes)) = &mut self.gather else {
                 self.begin_extent().await?;
@@ -160,7 +201,7 @@ impl Walk {
             };
             let bytes = VecDeque::from(gather.bytes(number, patience).await?);
             self.range.start += bytes.iter().map(|bytes| bytes.len() as u64).sum::<u64>();
-            return Ok(Batch { bytes, _room: Some(room) });
+            return Ok(Batch { bytes, _room: room, place: None });
         }
     }
 

@@ -123,19 +123,23 @@ impl Spread {
             };
             let known = target.extent(start, size, &acks);
             target.placement = placement;
-            let again = rebuild(&target, known).await?;
+            let lost = known.missing;
+            let again = rebuild(&target, known, lost).await?;
             acks = acks.joined(again);
         }
         target.settled(start, size, &acks)
     }
 }
 
-/// Makes the chunks that `known` lacks anew, from those it has, where `target` places them.
-async fn rebuild(target: &Target, known: Extent) -> Result<Acks, SpreadError> {
+/// Makes the chunks `lost` anew, from those that `known` does not lack, where `target` places them.
+pub(super) async fn rebuild(
+    target: &Target,
+    known: Extent,
+    lost: ChunkSet,
+) -> Result<Acks, SpreadError> {
     let (shared, scheme, id) = (&target.shared, target.scheme, target.extent);
-    let missing = known.missing;
-    let lost = (0..CHUNKS_PER_EXTENT).filter(|&index| missing.contains(index));
-    tracing::info!(extent = %id, "rebuilding lost chunks of extent {id} before its commit");
+    tracing::info!(extent = %id, "rebuilding lost chunks of extent {id}");
+    let lost = (0..CHUNKS_PER_EXTENT).filter(|&index| lost.contains(index));
     let mut lanes = Lanes::start(target.clone(), lost);
     let range = 0..known.size;
     let mut gather = Gather::new(shared, None, known, range);
@@ -169,8 +173,7 @@ impl Target {
     }
 
     fn extent(&self, start: u64, size: u64, acks: &Acks) -> Extent {
-        let missing = (0..CHUNKS_PER_EXTENT).filter(|&index| !acks.durable[index]);
-        let missing = ChunkSet(missing.fold(0, |bits, index| bits | 1 << index));
+        let missing = ChunkSet::of(|index| !acks.durable[index]);
         let (id, scheme, placement) = (self.extent, self.scheme, self.placement);
         Extent { id, start, size, scheme, placement, missing }
     }

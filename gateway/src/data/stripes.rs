@@ -1,16 +1,12 @@
 //! From a source's frames of any size to stripes of bytes.
 
-use super::memory::Room;
+use super::memory::{Room, SMALL_BYTES};
 use super::{Shared, WriteError};
 use crate::erasure::{Scheme, stripe_bytes};
 use bytes::{Bytes, BytesMut};
 use futures::{Stream, StreamExt};
 use std::pin::Pin;
 use std::sync::Arc;
-
-/// A stripe up to this size needs no room of its own: it is bounded by the number of
-/// connections, and a client that sends a byte a second must not hold a whole stripe's room.
-const SMALL_BYTES: usize = 64 * 1024;
 
 /// The bytes of one stripe.
 pub(super) struct Piece {
@@ -30,6 +26,8 @@ pub(super) struct Stripes<'a, S> {
     /// What the last frame had beyond the last stripe.
     rest: Bytes,
     has_ended: bool,
+    /// Whether a stripe of this body has had room.
+    has_room: bool,
 }
 
 impl<'a, S, E> Stripes<'a, S>
@@ -38,7 +36,7 @@ where
 {
     pub(super) fn new(shared: &'a Shared, scheme: Scheme, source: Pin<&'a mut S>) -> Self {
         let stripe_size = stripe_bytes(scheme) as usize;
-        Self { shared, source, stripe_size, rest: Bytes::new(), has_ended: false }
+        Self { shared, source, stripe_size, rest: Bytes::new(), has_ended: false, has_room: false }
     }
 
     /// The next stripe; `None` after the last.
@@ -72,8 +70,13 @@ where
         Ok(Some(self.rest.split_to(size)))
     }
 
-    async fn room(&self) -> Result<Room, WriteError<E>> {
-        let room = self.shared.memory.room(self.shared.limits.stripe_wait).await;
+    /// The first stripe is refused soon. Later ones wait as long as a spread may take: what was
+    /// sent so far would be lost, and the room that this body has comes free by itself.
+    async fn room(&mut self) -> Result<Room, WriteError<E>> {
+        let limits = &self.shared.limits;
+        let wait = if self.has_room { limits.spread_wait } else { limits.stripe_wait };
+        self.has_room = true;
+        let room = self.shared.memory.room(wait).await;
         room.map_err(|full| WriteError::SlowDown { waited_ms: full.waited_ms })
     }
 }

@@ -15,7 +15,7 @@ use super::{Digests, Finished, Shared, WriteError};
 use crate::erasure::{Scheme, max_stripes};
 use crate::meta::types::{BodyId, Extent, NewBody};
 use bytes::Bytes;
-use futures::Stream;
+use futures::{Stream, TryFutureExt};
 use sixfold_proto::name::LeaseId;
 use std::pin::pin;
 use std::sync::Arc;
@@ -63,7 +63,12 @@ where
     let mut stripes = Stripes::new(shared, scheme, source);
     let mut hashing = Hashing::new(digests, &shared.md5);
     let mut writer = Writer::new(shared, scheme, lease, ledger);
-    while let Some(piece) = stripes.next().await? {
+    loop {
+        // What is encoded goes on while the next stripe arrives: whoever waits for room must not
+        // hold any that others wait for.
+        let sent = writer.send_encoded().map_err(WriteError::from);
+        let (piece, ()) = futures::try_join!(stripes.next(), sent)?;
+        let Some(piece) = piece else { break };
         hashing.update(piece.bytes.clone()).await;
         writer.push(piece).await?;
     }
@@ -123,7 +128,7 @@ impl Writer {
             Some(open) => open,
             None => self.begin_extent(start)?,
         };
-        open.push(piece).await?;
+        open.push(piece);
         let most = max_stripes(self.scheme).min(self.shared.limits.stripes_per_extent);
         if open.stripe_count < most {
             self.open = Some(open);
@@ -140,6 +145,12 @@ impl Writer {
             self.done.push(open.finish().await?);
         }
         Ok(self.done)
+    }
+
+    /// Sends on what has been encoded since.
+    async fn send_encoded(&mut self) -> Result<(), SpreadError> {
+        let Some(open) = &mut self.open else { return Ok(()) };
+        open.send_encoded().await
     }
 
     fn begin_extent(&self, start: u64) -> Result<Open, SpreadError> {
@@ -168,14 +179,12 @@ impl Writer {
 }
 
 impl Open {
-    /// Starts to encode a stripe and sends the one before on.
-    async fn push(&mut self, piece: Piece) -> Result<(), SpreadError> {
+    /// Starts to encode a stripe; the one before has been sent on.
+    fn push(&mut self, piece: Piece) {
         let size = piece.bytes.len() as u64;
         let encoding = background(self.target.encoding(self.stripe_count, piece));
         self.stripe_count += 1;
-        self.send_encoded().await?;
         self.encoding = Some((encoding, size));
-        Ok(())
     }
 
     async fn send_encoded(&mut self) -> Result<(), SpreadError> {

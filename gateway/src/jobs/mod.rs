@@ -6,6 +6,7 @@
 mod collect;
 mod end_leases;
 mod expire_uploads;
+mod heal;
 mod pace;
 mod runner;
 mod sweep;
@@ -15,10 +16,12 @@ mod tests;
 pub use collect::Collect;
 pub use end_leases::EndLeases;
 pub use expire_uploads::ExpireUploads;
+pub use heal::{Gone, Heal, Healer};
 pub use pace::{JobPace, Paces};
 pub use runner::{Job, JobState, Progress, Runner};
 pub use sweep::Sweep;
 
+use crate::data::Data;
 use crate::meta::Meta;
 use crate::nodes::{Directory, Liveness};
 use sixfold_proto::chunks::Chunks;
@@ -43,10 +46,18 @@ impl Nodes for Directory {
 }
 
 /// Every job of a server or gateway.
-pub fn all(meta: &Arc<dyn Meta>, nodes: &Arc<dyn Nodes>, paces: &Paces) -> Vec<Arc<dyn Job>> {
+pub fn all(
+    meta: &Arc<dyn Meta>,
+    directory: &Arc<Directory>,
+    data: &Data,
+    paces: &Paces,
+) -> Vec<Arc<dyn Job>> {
+    let nodes = Arc::clone(directory) as Arc<dyn Nodes>;
+    let (healer, gone) = (Arc::new(data.clone()), Arc::clone(directory) as Arc<dyn Gone>);
     vec![
         Arc::new(Collect::new(meta.clone(), nodes.clone(), paces)),
-        Arc::new(Sweep::new(meta.clone(), nodes.clone(), paces)),
+        Arc::new(Sweep::new(meta.clone(), nodes, paces)),
+        Arc::new(Heal::new(meta.clone(), healer, gone, paces)),
         Arc::new(ExpireUploads::new(meta.clone(), paces)),
         Arc::new(EndLeases::new(meta.clone(), paces)),
     ]

@@ -22,6 +22,8 @@ pub struct Paces {
     pub collect_after: Duration,
     /// How often the nodes' chunks are compared with the rows.
     pub sweep: JobPace,
+    /// How often missing chunks are looked for.
+    pub heal: JobPace,
     /// How often idle uploads are looked for.
     pub expire_uploads: JobPace,
     /// How long an upload may be idle.
@@ -45,6 +47,7 @@ impl Default for Paces {
                 every: seconds(180),
                 between: Duration::from_millis(100),
             },
+            heal: JobPace { first_after: seconds(10), every: seconds(10), between: breath },
             expire_uploads: JobPace {
                 first_after: seconds(60),
                 every: seconds(300),

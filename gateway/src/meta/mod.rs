@@ -19,8 +19,9 @@ use std::time::Duration;
 use time::OffsetDateTime;
 use types::{
     AccessKey, BodyId, Bucket, BucketId, ChunkSet, Commit, CommitOutcome, CompleteOutcome,
-    Completion, DeleteOutcome, Extent, Found, ListQuery, NewBody, NodeRow, NodeState, Page, Part,
-    PartOutcome, Upload, UploadId, User, UserId, Version, VersionId, Versioning,
+    Completion, DeleteOutcome, Extent, ExtentCursor, Found, ListQuery, Move, NewBody, NodeRow,
+    NodeState, Page, Part, PartOutcome, RiskCursor, Upload, UploadId, User, UserId, Version,
+    VersionId, Versioning,
 };
 
 /// The most extents that one look-up returns; a longer body is read page by page.
@@ -190,8 +191,24 @@ pub trait Meta: Send + Sync + 'static {
     async fn end_expired_leases(&self, silent: Duration, limit: usize) -> Result<Vec<LeaseId>>;
     /// Adds to the chunks known missing of an extent.
     async fn mark_missing(&self, extent: ExtentId, chunks: ChunkSet) -> Result<()>;
-    /// Extents with chunks missing, at risk first.
-    async fn degraded_extents(&self, limit: usize) -> Result<Vec<Extent>>;
+    /// Takes chunks on nodes that are gone for missing: of up to `limit` extents behind `after`.
+    /// Answers where to go on; `None` after the last.
+    async fn lose_chunks_on(
+        &self,
+        nodes: &[NodeNumber],
+        after: Option<ExtentCursor>,
+        limit: usize,
+    ) -> Result<Option<ExtentCursor>>;
+    /// Extents with chunks missing, at risk first, behind `after`.
+    async fn degraded_extents(
+        &self,
+        after: Option<RiskCursor>,
+        limit: usize,
+    ) -> Result<Vec<Extent>>;
+    /// Writes healed or moved chunks into an extent's row, if its placement is still the one that
+    /// they were made by. `false`: it is not, or the extent is gone. [`MetaError::LeaseEnded`] when
+    /// the chunks may be swept already.
+    async fn move_chunks(&self, moved: Move) -> Result<bool>;
     /// Freed bodies that no running read can still need: freed for longer than `at_least`, and
     /// by half of that before the oldest running read of every live lease; a read is known a
     /// moment after it looked its body up. Fewer than `limit` where they have [`FREED_EXTENTS`].

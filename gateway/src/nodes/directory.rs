@@ -22,6 +22,9 @@ use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+/// More dead nodes than this at once are an outage, and nothing of theirs is made anew elsewhere.
+const MOST_GIVEN_UP: usize = 2;
+
 /// The nodes of the cluster, their addresses, states and the ring.
 pub struct Directory {
     cluster: Uuid,
@@ -68,6 +71,12 @@ impl Entry {
             Some(_) if self.is_embedded => Liveness::Alive,
             Some(node) => self.silence.liveness(node.since_success(), &self.limits),
         }
+    }
+
+    /// Whether it has been dead for longer than the hold-down.
+    fn is_given_up(&self) -> bool {
+        let last_success = self.node.as_ref().and_then(|node| node.since_success());
+        self.liveness() == Liveness::Dead && self.silence.age(last_success) >= self.limits.hold_down
     }
 
     /// Whether new chunks may be placed on it.
@@ -173,6 +182,21 @@ impl Directory {
     /// The registry as last read.
     pub fn snapshot(&self) -> Arc<Snapshot> {
         self.snapshot.load_full()
+    }
+
+    /// Nodes whose chunks are to be made anew elsewhere: removed ones, and those that have been dead
+    /// for longer than the hold-down. None of the dead when more than two are: that is a cut
+    /// network or an outage, and what is left should not be kept busy with it.
+    pub fn gone(&self) -> Vec<NodeNumber> {
+        let snapshot = self.snapshot.load();
+        let is_removed = |entry: &&Entry| entry.row.state == NodeState::Removed;
+        let (removed, members): (Vec<_>, Vec<_>) = snapshot.entries().partition(is_removed);
+        let dead = members.iter().filter(|entry| entry.liveness() == Liveness::Dead).count();
+        let given_up = members.iter().filter(|entry| dead <= MOST_GIVEN_UP && entry.is_given_up());
+        let mut gone =
+            removed.iter().chain(given_up).map(|entry| entry.row.number).collect::<Vec<_>>();
+        gone.sort_unstable();
+        gone
     }
 
     /// How to call a node, if there is a way.

@@ -36,6 +36,8 @@ struct Stored {
     copy: CopyNumber,
     writer: LeaseId,
     cells: Vec<Cell>,
+    /// Not what was put: like a real node, it takes another put of the name.
+    is_rotten: bool,
 }
 
 /// See the module.
@@ -87,7 +89,9 @@ impl FakeNode {
     /// Flips one bit in a cell of every chunk of the extent that is stored here.
     pub(crate) fn flip_bit(&self, name: ChunkName, stripe: usize, bit: usize) {
         let mut chunks = self.chunks.lock().unwrap();
-        let cell = &mut chunks.get_mut(&name).unwrap().cells[stripe];
+        let stored = chunks.get_mut(&name).unwrap();
+        stored.is_rotten = true;
+        let cell = &mut stored.cells[stripe];
         let mut bytes = BytesMut::from(&cell.data[..]);
         let at = (bit / 8) % bytes.len();
         bytes[at] ^= 1 << (bit % 8);
@@ -109,12 +113,12 @@ impl FakeNode {
         cells: Vec<Cell>,
     ) -> Result<CopyNumber, NodeError> {
         let mut chunks = self.chunks.lock().unwrap();
-        if let Some(stored) = chunks.get_mut(&name) {
+        if let Some(stored) = chunks.get_mut(&name).filter(|stored| !stored.is_rotten) {
             stored.writer = writer;
             return if stored.cells == cells { Ok(stored.copy) } else { Err(NodeError::Conflict) };
         }
         let copy = CopyNumber(self.next_copy.fetch_add(1, Ordering::Relaxed));
-        chunks.insert(name, Stored { copy, writer, cells });
+        chunks.insert(name, Stored { copy, writer, cells, is_rotten: false });
         Ok(copy)
     }
 }

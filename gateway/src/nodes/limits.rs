@@ -12,6 +12,9 @@ pub struct NodeLimits {
     pub silent_after: Duration,
     /// After this long without a heartbeat nothing new is placed on a node.
     pub dead_after: Duration,
+    /// After this long without a heartbeat what a node has is made anew elsewhere. Moving a drive's
+    /// worth of chunks is dearer than waiting for a machine to start again.
+    pub hold_down: Duration,
     /// Tokens of a node of weight 1 on the ring. More balance better and cost memory and time.
     pub tokens: u32,
     /// How long a connection may take to come up.
@@ -40,6 +43,7 @@ impl Default for NodeLimits {
             refresh_every: Duration::from_secs(5),
             silent_after: Duration::from_secs(10),
             dead_after: Duration::from_secs(15),
+            hold_down: Duration::from_mins(10),
             tokens: 150,
             connect: Duration::from_secs(1),
             first_answer: Duration::from_secs(2),

@@ -36,9 +36,14 @@ impl Silence {
         Self(heartbeat_age.min(self.0 + step.min(limits.refresh_every * 2)))
     }
 
+    /// For how long nothing was heard of it, neither a heartbeat nor an answer.
+    pub(super) fn age(self, last_success: Option<Duration>) -> Duration {
+        last_success.map_or(self.0, |age| age.min(self.0))
+    }
+
     /// The liveness; a call that succeeded `last_success` ago outweighs missing heartbeats.
     pub(super) fn liveness(self, last_success: Option<Duration>, limits: &NodeLimits) -> Liveness {
-        match last_success.map_or(self.0, |age| age.min(self.0)) {
+        match self.age(last_success) {
             age if age < limits.silent_after => Liveness::Alive,
             age if age < limits.dead_after => Liveness::Silent,
             _ => Liveness::Dead,

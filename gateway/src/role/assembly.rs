@@ -13,7 +13,7 @@ use crate::http::front::{Front, FrontSettings};
 use crate::http::health::Health;
 use crate::http::listener::{self, Limits};
 use crate::http::tls::Tls;
-use crate::jobs::{self, JobPace, Nodes, Paces, Runner};
+use crate::jobs::{self, JobPace, Paces, Runner};
 use crate::lease::Lease;
 use crate::meta::pg::Pg;
 use crate::meta::{Meta, MetaError};
@@ -113,10 +113,10 @@ impl Parts {
             lease.clone(),
             config.data.clone(),
         );
-        let reads = data.clone();
+        let (reads, bytes) = (data.clone(), data.clone());
         self.lease.publish_reads(move || reads.oldest_read());
         let app = App::new(config.s3.region.clone(), Arc::clone(&self.meta), data, lease);
-        self.keep_watch(config);
+        self.keep_watch(config, &bytes);
         if let Some(bucket) = &config.s3.bucket {
             self.create_bucket(bucket).await?;
         }
@@ -164,13 +164,12 @@ impl Parts {
     }
 
     /// Lease, directory and jobs run beside the requests.
-    fn keep_watch(&self, config: &Config) {
+    fn keep_watch(&self, config: &Config, data: &Data) {
         let stop = self.shutdown.token();
         let (lease, token) = (Arc::clone(&self.lease), stop.clone());
         self.shutdown.spawn("lease", async move { lease.keep(&token).await });
         self.shutdown.spawn("directory", Arc::clone(&self.directory).watch(stop.clone()));
-        let nodes = Arc::clone(&self.directory) as Arc<dyn Nodes>;
-        let jobs = jobs::all(&self.meta, &nodes, &paces(config));
+        let jobs = jobs::all(&self.meta, &self.directory, data, &paces(config));
         Runner::default().start(jobs, &self.shutdown);
     }
 
@@ -219,6 +218,7 @@ fn paces(config: &Config) -> Paces {
         collect: at(defaults.collect, times.collect_every),
         collect_after: times.freed_for,
         sweep: at(defaults.sweep, times.sweep_every),
+        heal: at(defaults.heal, times.heal_every),
         expire_uploads: at(defaults.expire_uploads, times.expire_every),
         upload_idle: times.upload_idle,
         end_leases: at(defaults.end_leases, times.lease_renewal),

@@ -13,7 +13,7 @@ pub async fn run(target: Target) -> anyhow::Result<()> {
     let pg = target.connect().await?;
     let cluster = pg.cluster_id().await?;
     let nodes = pg.nodes().await?;
-    let degraded = pg.degraded_extents(DEGRADED_LIMIT).await?.len();
+    let degraded = pg.degraded_extents(None, DEGRADED_LIMIT).await?.len();
     let up = nodes.iter().filter(|row| node::is_up(row)).count();
     let full = nodes.iter().filter(|row| row.state == NodeState::Full).count();
     let registered = nodes.iter().filter(|node| node.state != NodeState::Removed).count();

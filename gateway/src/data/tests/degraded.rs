@@ -109,7 +109,7 @@ async fn a_node_that_is_down_is_no_reason_to_mark_its_chunks() {
     cluster.node(body.extents[0].placement[0]).down();
     cluster.check(&body).await;
     tokio::time::sleep(Duration::from_millis(50)).await;
-    let degraded = crate::meta::Meta::degraded_extents(&*cluster.model, 10).await.unwrap();
+    let degraded = crate::meta::Meta::degraded_extents(&*cluster.model, None, 10).await.unwrap();
     assert!(degraded.is_empty());
 }
 

@@ -1,6 +1,7 @@
 //! The data path over six nodes that fail on cue and rows in memory.
 
 mod degraded;
+mod healing;
 mod reading;
 mod real;
 mod writing;
@@ -121,7 +122,7 @@ impl Cluster {
     /// The chunks marked missing of the extent, once there are some.
     async fn marked(&self, extent: &Extent) -> ChunkSet {
         for _ in 0..100 {
-            let degraded = self.model.degraded_extents(100).await.unwrap();
+            let degraded = self.model.degraded_extents(None, 100).await.unwrap();
             if let Some(marked) = degraded.iter().find(|marked| marked.id == extent.id) {
                 return marked.missing;
             }

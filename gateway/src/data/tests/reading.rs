@@ -84,12 +84,34 @@ async fn a_slow_client_holds_a_few_stripes_and_no_more() {
 async fn without_room_for_stripes_a_read_is_told_to_slow_down() {
     let limits = DataLimits { stripes_in_process: 1, ..limits() };
     let cluster = Cluster::with_limits(6, limits).await;
-    let body = cluster.committed(&bytes(1000)).await;
-    let held = cluster.data.read(body.id, body.extents.clone(), 0..1000).await.unwrap();
-    let refused = cluster.data.read(body.id, body.extents.clone(), 0..1000).await;
+    let small = cluster.committed(&bytes(1000)).await;
+    let body = cluster.committed(&bytes(MIB)).await;
+    let range = 0..MIB as u64;
+    let held = cluster.data.read(body.id, body.extents.clone(), range.clone()).await.unwrap();
+    let refused = cluster.data.read(body.id, body.extents.clone(), range).await;
     assert!(matches!(refused, Err(ReadError::SlowDown { .. })));
+    // Small ones need none.
+    cluster.check(&small).await;
     assert_eq!(whole(held).await.unwrap(), body.bytes);
     cluster.check(&body).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_room_is_scarce_nobody_reads_far_ahead() {
+    let limits = DataLimits { stripes_in_process: 8, ..limits() };
+    let cluster = Cluster::with_limits(6, limits).await;
+    let body = cluster.committed(&bytes(12 * MIB)).await;
+    let range = 0..12 * MIB as u64;
+    let mut slow = Vec::new();
+    for _ in 0..3 {
+        slow.push(cluster.data.read(body.id, body.extents.clone(), range.clone()).await.unwrap());
+    }
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    // Three that read nothing leave room for a fourth, which gets everything.
+    cluster.check(&body).await;
+    for stream in slow {
+        assert_eq!(whole(stream).await.unwrap(), body.bytes);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

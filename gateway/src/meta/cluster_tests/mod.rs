@@ -5,8 +5,8 @@ use super::migrate::migrate;
 use super::model::Model;
 use super::pg::Pg;
 use super::types::{
-    BodyId, BodySource, Bucket, ChunkSet, Commit, CommitOutcome, Content, Extent, NewBody,
-    NodeState, UserId, WriteCondition,
+    BodyId, BodySource, Bucket, ChunkSet, Commit, CommitOutcome, Content, Extent, Move, NewBody,
+    NodeState, RiskCursor, UserId, WriteCondition,
 };
 use super::{Meta, MetaError};
 use crate::erasure::Scheme;
@@ -53,6 +53,8 @@ on_both!(
     a_lease_ends_once,
     silent_leases_are_ended,
     missing_chunks_are_queued_by_risk,
+    chunks_on_nodes_that_are_gone_are_missing,
+    chunks_move_if_nobody_else_moved_them,
     freed_bodies_wait_for_reads,
     freed_bodies_wait_for_reads_that_were_published_late,
     only_unwanted_copies_of_ended_writers_are_condemned,
@@ -182,10 +184,49 @@ async fn missing_chunks_are_queued_by_risk(meta: &dyn Meta) {
     meta.mark_missing(at_risk.id, ChunkSet(0b00_0010)).await.unwrap();
     meta.mark_missing(at_risk.id, ChunkSet(0b10_0010)).await.unwrap();
     meta.mark_missing(ExtentId(7), ChunkSet(1)).await.unwrap();
-    let queue = meta.degraded_extents(10).await.unwrap();
+    let queue = meta.degraded_extents(None, 10).await.unwrap();
     let queue: Vec<_> = queue.iter().map(|extent| (extent.id, extent.missing.0)).collect();
     assert_eq!(queue, [(at_risk.id, 0b10_0010), (spare.id, 0b00_0001)]);
-    assert_eq!(meta.degraded_extents(1).await.unwrap().len(), 1);
+    assert_eq!(meta.degraded_extents(None, 1).await.unwrap().len(), 1);
+}
+
+async fn chunks_on_nodes_that_are_gone_are_missing(meta: &dyn Meta) {
+    let (bucket, lease) = (bucket(meta).await, meta.begin_lease("test").await.unwrap());
+    for key in ["a", "b", "c"] {
+        put(meta, lease, &bucket, key).await;
+    }
+    let lost = [NodeNumber(6), NodeNumber(2)];
+    assert_eq!(meta.lose_chunks_on(&[NodeNumber(7)], None, 10).await.unwrap(), None);
+    assert!(meta.degraded_extents(None, 10).await.unwrap().is_empty());
+    let first = meta.lose_chunks_on(&lost, None, 2).await.unwrap();
+    assert!(first.is_some());
+    assert_eq!(meta.degraded_extents(None, 10).await.unwrap().len(), 2);
+    assert_eq!(meta.lose_chunks_on(&lost, first, 2).await.unwrap(), None);
+    let all = meta.degraded_extents(None, 10).await.unwrap();
+    assert_eq!(all.iter().map(|extent| extent.missing.0).collect::<Vec<_>>(), [0b10_0010; 3]);
+    let behind = Some(RiskCursor::of(&all[0]));
+    assert_eq!(meta.degraded_extents(behind, 10).await.unwrap(), all[1..]);
+}
+
+async fn chunks_move_if_nobody_else_moved_them(meta: &dyn Meta) {
+    let (bucket, lease) = (bucket(meta).await, meta.begin_lease("test").await.unwrap());
+    let extent = put(meta, lease, &bucket, "key").await;
+    meta.mark_missing(extent.id, ChunkSet(0b11)).await.unwrap();
+    let from = extent.placement;
+    let to = [7, 2, 3, 4, 5, 6].map(NodeNumber);
+    let moved = Move { lease, extent: extent.id, from, to, healed: ChunkSet(0b01) };
+    assert!(meta.move_chunks(moved).await.unwrap());
+    let found = meta.find("bucket", "key", None).await.unwrap().extents;
+    assert_eq!((found[0].placement, found[0].missing), (to, ChunkSet(0b10)));
+    assert!(!meta.move_chunks(moved).await.unwrap(), "the second one");
+    assert!(!meta.move_chunks(Move { extent: ExtentId(7), ..moved }).await.unwrap(), "no extent");
+    meta.end_lease(lease).await.unwrap();
+    let late = Move { from: to, to: from, ..moved };
+    assert!(matches!(meta.move_chunks(late).await, Err(MetaError::LeaseEnded)));
+    // What is placed there now is wanted, what is left where it was before is not.
+    let copies = [(chunk(&extent, 0), lease, CopyNumber(1))];
+    assert_eq!(meta.condemned(NodeNumber(7), &copies).await.unwrap(), []);
+    assert_eq!(meta.condemned(NodeNumber(1), &copies).await.unwrap().len(), 1);
 }
 
 async fn freed_bodies_wait_for_reads(meta: &dyn Meta) {

@@ -1,8 +1,8 @@
 //! Chunks: missing, freed, condemned.
 
 use super::state::State;
-use crate::meta::types::{BodyId, ChunkSet, Extent};
-use crate::meta::{FREED_EXTENTS, FreedBody, Result};
+use crate::meta::types::{BodyId, ChunkSet, Extent, ExtentCursor, Move, RiskCursor};
+use crate::meta::{FREED_EXTENTS, FreedBody, MetaError, Result};
 use sixfold_proto::name::{ChunkName, CopyNumber, ExtentId, LeaseId, NodeNumber};
 use std::time::Duration;
 
@@ -20,15 +20,50 @@ pub(super) fn mark_missing(state: &mut State, extent: ExtentId, chunks: ChunkSet
 }
 
 #[allow(clippy::unnecessary_wraps)] // As PostgreSQL's, which may fail.
-pub(super) fn degraded_extents(state: &mut State, limit: usize) -> Result<Vec<Extent>> {
+pub(super) fn lose_chunks_on(
+    state: &mut State,
+    nodes: &[NodeNumber],
+    after: Option<ExtentCursor>,
+    limit: usize,
+) -> Result<Option<ExtentCursor>> {
+    let lost = |extent: &Extent| ChunkSet::of(|index| nodes.contains(&extent.placement[index]));
+    let is_behind = |extent: &Extent| after.is_none_or(|after| extent.id > after.extent);
+    let page = extents(state).filter(|extent| is_behind(extent) && lost(extent) != ChunkSet(0));
+    let mut page: Vec<_> = page.map(|extent| (extent.id, lost(extent))).collect();
+    page.sort_by_key(|(id, _)| *id);
+    page.truncate(limit);
+    for (id, chunks) in &page {
+        mark_missing(state, *id, *chunks)?;
+    }
+    let last = page.last().filter(|_| page.len() >= limit);
+    Ok(last.map(|(extent, _)| ExtentCursor { placement: 0, extent: *extent }))
+}
+
+#[allow(clippy::unnecessary_wraps)] // As PostgreSQL's, which may fail.
+pub(super) fn degraded_extents(
+    state: &mut State,
+    after: Option<RiskCursor>,
+    limit: usize,
+) -> Result<Vec<Extent>> {
     let degraded = extents(state).filter(|extent| extent.missing != ChunkSet(0));
+    let degraded = degraded.filter(|extent| after.is_none_or(|at| RiskCursor::of(extent) > at));
     let mut degraded: Vec<_> = degraded.cloned().collect();
-    degraded.sort_by_key(|extent| {
-        let parity = i64::try_from(extent.scheme.parity_count()).unwrap_or(0);
-        (parity - i64::from(extent.missing.0.count_ones()), extent.id)
-    });
+    degraded.sort_by_key(RiskCursor::of);
     degraded.truncate(limit);
     Ok(degraded)
+}
+
+pub(super) fn move_chunks(state: &mut State, moved: Move) -> Result<bool> {
+    if !state.leases.contains_key(&moved.lease) {
+        return Err(MetaError::LeaseEnded);
+    }
+    let mut all = state.bodies.values_mut().flat_map(|body| &mut body.extents);
+    let is_meant =
+        |extent: &&mut Extent| extent.id == moved.extent && extent.placement == moved.from;
+    let Some(extent) = all.find(is_meant) else { return Ok(false) };
+    extent.placement = moved.to;
+    extent.missing.0 &= !moved.healed.0;
+    Ok(true)
 }
 
 #[allow(clippy::unnecessary_wraps)] // As PostgreSQL's, which may fail.

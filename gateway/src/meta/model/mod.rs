@@ -14,8 +14,9 @@ mod users;
 
 use super::types::{
     AccessKey, BodyId, Bucket, BucketId, ChunkSet, Commit, CommitOutcome, CompleteOutcome,
-    Completion, DeleteOutcome, Extent, Found, ListQuery, NewBody, NodeRow, NodeState, Page, Part,
-    PartOutcome, Upload, UploadId, User, UserId, Version, VersionId, Versioning,
+    Completion, DeleteOutcome, Extent, ExtentCursor, Found, ListQuery, Move, NewBody, NodeRow,
+    NodeState, Page, Part, PartOutcome, RiskCursor, Upload, UploadId, User, UserId, Version,
+    VersionId, Versioning,
 };
 use super::{FreedBody, Meta, Renewal, Result};
 use async_trait::async_trait;
@@ -152,8 +153,23 @@ impl Meta for Model {
     async fn mark_missing(&self, extent: ExtentId, chunks: ChunkSet) -> Result<()> {
         chunks::mark_missing(&mut self.state(), extent, chunks)
     }
-    async fn degraded_extents(&self, limit: usize) -> Result<Vec<Extent>> {
-        chunks::degraded_extents(&mut self.state(), limit)
+    async fn lose_chunks_on(
+        &self,
+        nodes: &[NodeNumber],
+        after: Option<ExtentCursor>,
+        limit: usize,
+    ) -> Result<Option<ExtentCursor>> {
+        chunks::lose_chunks_on(&mut self.state(), nodes, after, limit)
+    }
+    async fn degraded_extents(
+        &self,
+        after: Option<RiskCursor>,
+        limit: usize,
+    ) -> Result<Vec<Extent>> {
+        chunks::degraded_extents(&mut self.state(), after, limit)
+    }
+    async fn move_chunks(&self, moved: Move) -> Result<bool> {
+        chunks::move_chunks(&mut self.state(), moved)
     }
     async fn freed_bodies(&self, at_least: Duration, limit: usize) -> Result<Vec<FreedBody>> {
         chunks::freed_bodies(&mut self.state(), at_least, limit)

@@ -1,45 +1,14 @@
-//! Chunks: missing, freed, condemned.
+//! Chunks: freed, condemned.
 
 use super::columns::{ExtentColumns, broken, lease_number, node_number};
 use super::error::from_sqlx;
 use super::lease::interval;
-use crate::meta::types::{BodyId, ChunkSet, Extent};
+use crate::meta::types::{BodyId, Extent};
 use crate::meta::{FreedBody, Result};
-use sixfold_proto::name::{ChunkName, CopyNumber, ExtentId, LeaseId, NodeNumber};
+use sixfold_proto::name::{ChunkName, CopyNumber, LeaseId, NodeNumber};
 use sqlx::PgPool;
 use std::collections::HashMap;
 use std::time::Duration;
-
-/// Idempotent; an extent that is gone has nothing missing.
-pub(super) async fn mark_missing(pool: &PgPool, extent: ExtentId, chunks: ChunkSet) -> Result<()> {
-    sqlx::query!(
-        "update extent set missing = missing | $2 where id = $1 and missing | $2 <> missing",
-        extent.to_uuid(),
-        i16::from(chunks.0)
-    )
-    .execute(pool)
-    .await
-    .map_err(from_sqlx)?;
-    Ok(())
-}
-
-/// Those with the fewest chunks to spare first.
-pub(super) async fn degraded_extents(pool: &PgPool, limit: usize) -> Result<Vec<Extent>> {
-    let rows = sqlx::query_as!(
-        ExtentColumns,
-        "select e.id, e.start, e.size, e.scheme, e.missing, p.nodes
-        from extent e join placement p on p.id = e.placement_id
-        where e.missing <> 0
-        order by case e.scheme when 1 then 2 when 2 then 1 else 0 end
-            - bit_count(e.missing::int::bit(6)), e.id
-        limit $1",
-        limit_number(limit)
-    )
-    .fetch_all(pool)
-    .await
-    .map_err(from_sqlx)?;
-    rows.into_iter().map(ExtentColumns::extent).collect()
-}
 
 pub(super) async fn freed_bodies(
     pool: &PgPool,
@@ -127,8 +96,4 @@ fn named(
         .and_then(|position| copies.get(position.checked_sub(1)?))
         .map(|(name, _, copy)| (*name, *copy))
         .ok_or_else(|| broken("a position that was not asked for"))
-}
-
-fn limit_number(limit: usize) -> i64 {
-    i64::try_from(limit).unwrap_or(i64::MAX)
 }

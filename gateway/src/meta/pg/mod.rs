@@ -8,6 +8,7 @@ mod connect;
 mod error;
 #[cfg(test)]
 mod gathered;
+mod heal;
 mod lease;
 mod nodes;
 mod object;
@@ -24,8 +25,9 @@ mod users;
 
 use super::types::{
     AccessKey, BodyId, Bucket, BucketId, ChunkSet, Commit, CommitOutcome, CompleteOutcome,
-    Completion, DeleteOutcome, Extent, Found, ListQuery, NewBody, NodeRow, NodeState, Page, Part,
-    PartOutcome, Upload, UploadId, User, UserId, Version, VersionId, Versioning,
+    Completion, DeleteOutcome, Extent, ExtentCursor, Found, ListQuery, Move, NewBody, NodeRow,
+    NodeState, Page, Part, PartOutcome, RiskCursor, Upload, UploadId, User, UserId, Version,
+    VersionId, Versioning,
 };
 use super::{FreedBody, Meta, Renewal, Result};
 use async_trait::async_trait;
@@ -185,10 +187,25 @@ impl Meta for Pg {
         within(lease::end_expired_leases(&self.pool, silent, limit)).await
     }
     async fn mark_missing(&self, extent: ExtentId, chunks: ChunkSet) -> Result<()> {
-        within(chunks::mark_missing(&self.pool, extent, chunks)).await
+        within(heal::mark_missing(&self.pool, extent, chunks)).await
     }
-    async fn degraded_extents(&self, limit: usize) -> Result<Vec<Extent>> {
-        within(chunks::degraded_extents(&self.pool, limit)).await
+    async fn lose_chunks_on(
+        &self,
+        nodes: &[NodeNumber],
+        after: Option<ExtentCursor>,
+        limit: usize,
+    ) -> Result<Option<ExtentCursor>> {
+        within(heal::lose_chunks_on(&self.pool, nodes, after, limit)).await
+    }
+    async fn degraded_extents(
+        &self,
+        after: Option<RiskCursor>,
+        limit: usize,
+    ) -> Result<Vec<Extent>> {
+        within(heal::degraded_extents(&self.pool, after, limit)).await
+    }
+    async fn move_chunks(&self, moved: Move) -> Result<bool> {
+        within(heal::move_chunks(&self.pool, moved)).await
     }
     async fn freed_bodies(&self, at_least: Duration, limit: usize) -> Result<Vec<FreedBody>> {
         within(chunks::freed_bodies(&self.pool, at_least, limit)).await

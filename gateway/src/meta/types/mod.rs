@@ -1,10 +1,12 @@
 //! What the rows say, in the words of the design.
 
 mod cluster;
+mod healing;
 mod objects;
 mod uploads;
 
 pub use cluster::{AccessKey, NodeRow, NodeState, User, UserId};
+pub use healing::{ExtentCursor, Move, RiskCursor};
 pub use objects::{
     BodyId, BodySource, Bucket, BucketId, Checksum, ChecksumAlgorithm, ChecksumType, ChunkSet,
     Commit, CommitOutcome, Content, DeleteOutcome, Extent, Found, Headers, Key, ListQuery, NewBody,

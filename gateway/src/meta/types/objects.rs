@@ -65,6 +65,12 @@ pub type Placement = [NodeNumber; CHUNKS_PER_EXTENT];
 pub struct ChunkSet(pub u8);
 
 impl ChunkSet {
+    /// The chunks whose index is such.
+    pub fn of(is_in: impl Fn(usize) -> bool) -> Self {
+        let indexes = (0..CHUNKS_PER_EXTENT).filter(|&index| is_in(index));
+        Self(indexes.fold(0, |bits, index| bits | 1 << index))
+    }
+
     /// Whether the chunk of this index, 0 to 5, is in it.
     pub fn contains(self, index: usize) -> bool {
         self.0 & (1 << index) != 0

@@ -1,0 +1,116 @@
+//! Missing chunks made anew.
+
+use super::{Body, Cluster, MIB, bytes, choices, name};
+use crate::meta::Meta;
+use crate::meta::types::{ChunkSet, Extent};
+use crate::nodes::fake::Faults;
+use sixfold_proto::name::{ChunkIndex, NodeNumber};
+
+impl Cluster {
+    /// Heals what is degraded, once.
+    async fn heal(&self) -> usize {
+        let mut healed = 0;
+        for extent in self.model.degraded_extents(None, 100).await.unwrap() {
+            let Some(moved) = self.data.heal(&extent).await.unwrap() else { continue };
+            healed += usize::from(self.model.move_chunks(moved).await.unwrap());
+        }
+        healed
+    }
+
+    async fn rows(&self, body: &Body) -> Vec<Extent> {
+        self.model.extents(body.id, 0).await.unwrap()
+    }
+
+    /// Reads the body with every pair of nodes down in turn.
+    async fn check_all_pairs(&self, body: &Body) {
+        for pair in choices(2) {
+            pair.iter().for_each(|&down| self.nodes[down].down());
+            self.check(body).await;
+            pair.iter().for_each(|&down| self.nodes[down].fail(Faults::default()));
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lost_chunks_come_back_on_their_own_node() {
+    for size in [1000, 5 * MIB + 77] {
+        let cluster = Cluster::new(6).await;
+        let body = cluster.committed(&bytes(size)).await;
+        for extent in &body.extents {
+            for index in [1, 5] {
+                cluster.node(extent.placement[index]).lose(name(extent, index));
+            }
+            cluster.model.mark_missing(extent.id, ChunkSet(0b10_0010)).await.unwrap();
+        }
+        assert_eq!(cluster.heal().await, body.extents.len());
+        assert_eq!(cluster.rows(&body).await, body.extents, "the rows are as after the write");
+        cluster.check_all_pairs(&body).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rotten_chunk_is_replaced() {
+    let cluster = Cluster::new(6).await;
+    let body = cluster.committed(&bytes(5 * MIB + 77)).await;
+    let extent = &body.extents[0];
+    cluster.node(extent.placement[2]).flip_bit(name(extent, 2), 0, 13);
+    cluster.model.mark_missing(extent.id, ChunkSet(0b100)).await.unwrap();
+    assert_eq!(cluster.heal().await, 1);
+    cluster.check_all_pairs(&body).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_chunk_that_is_there_after_all_is_not_written_again() {
+    let cluster = Cluster::new(6).await;
+    let body = cluster.committed(&bytes(3 * MIB)).await;
+    let extent = &body.extents[0];
+    cluster.model.mark_missing(extent.id, ChunkSet(0b1)).await.unwrap();
+    let refuses = sixfold_proto::chunks::NodeError::Full;
+    let holder = cluster.node(extent.placement[0]);
+    holder.fail(Faults { refuses_puts: Some(refuses), ..Faults::default() });
+    assert_eq!(cluster.heal().await, 1);
+    assert_eq!(cluster.rows(&body).await, body.extents);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn chunks_of_a_dead_node_move_to_one_that_has_none() {
+    let cluster = Cluster::new(7).await;
+    let body = cluster.committed(&bytes(5 * MIB + 77)).await;
+    let dead = body.extents[0].placement[3];
+    cluster.node(dead).down();
+    // Its breaker opens, so that nothing is placed on it.
+    for _ in 0..10 {
+        drop(cluster.write(&bytes(1000)).await);
+    }
+    cluster.model.lose_chunks_on(&[dead], None, 100).await.unwrap();
+    let degraded = cluster.model.degraded_extents(None, 100).await.unwrap().len();
+    assert!(degraded > 0);
+    assert_eq!(cluster.heal().await, degraded);
+    for extent in cluster.rows(&body).await {
+        assert_eq!(extent.missing, ChunkSet(0));
+        assert!(!extent.placement.contains(&dead));
+        for (index, node) in ChunkIndex::ALL.into_iter().zip(extent.placement) {
+            let name = sixfold_proto::name::ChunkName { extent: extent.id, index };
+            assert!(cluster.node(node).names().contains(&name));
+        }
+        let mut nodes = extent.placement.to_vec();
+        nodes.sort_unstable();
+        nodes.dedup();
+        assert_eq!(nodes.len(), 6, "no two on a node");
+    }
+    cluster.check(&body).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_node_to_spare_nothing_is_crowded() {
+    let cluster = Cluster::new(6).await;
+    let body = cluster.committed(&bytes(2 * MIB)).await;
+    let dead = NodeNumber(4);
+    cluster.node(dead).down();
+    for _ in 0..10 {
+        drop(cluster.write(&bytes(1000)).await);
+    }
+    cluster.model.lose_chunks_on(&[dead], None, 100).await.unwrap();
+    assert_eq!(cluster.heal().await, 0);
+    cluster.check(&body).await;
+}

@@ -1,0 +1,166 @@
+//! Makes missing chunks anew: those that a write went without, those that readers found missing or
+//! damaged, and those of nodes that are gone.
+//!
+//! A unit of work is a page of the degraded extents, at risk first. What can't be healed now, for
+//! want of a node or of chunks, is passed by until the next round.
+
+use super::{Job, JobPace, Paces, Progress};
+use crate::data::{Data, ReadError};
+use crate::meta::Meta;
+use crate::meta::types::{Extent, ExtentCursor, Move, RiskCursor};
+use crate::nodes::Directory;
+use async_trait::async_trait;
+use futures::StreamExt;
+use sixfold_proto::name::NodeNumber;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Extents of one unit of work.
+const PER_STEP: usize = 64;
+
+/// Extents healed at once. Each holds a stripe or two, and the requests want drives, too.
+const AT_ONCE: usize = 2;
+
+/// Extents whose chunks on nodes that are gone are marked in one unit of work.
+const MARKED_PER_STEP: usize = 1000;
+
+/// A gateway with an old view may place a chunk on a node just after that was marked.
+const LOOK_AGAIN: Duration = Duration::from_hours(1);
+
+/// Makes the missing chunks of an extent.
+#[async_trait]
+pub trait Healer: Send + Sync + 'static {
+    /// What is to be written into the extent's row; `None` when nothing can be made now.
+    async fn heal(&self, extent: &Extent) -> Result<Option<Move>, ReadError>;
+}
+
+#[async_trait]
+impl Healer for Data {
+    async fn heal(&self, extent: &Extent) -> Result<Option<Move>, ReadError> {
+        Data::heal(self, extent).await
+    }
+}
+
+/// Knows which nodes are gone for good, or for so long that they are taken to be.
+pub trait Gone: Send + Sync + 'static {
+    /// Their numbers, in order.
+    fn gone(&self) -> Vec<NodeNumber>;
+}
+
+impl Gone for Directory {
+    fn gone(&self) -> Vec<NodeNumber> {
+        Directory::gone(self)
+    }
+}
+
+/// The marking of what was on nodes that are gone.
+#[derive(Clone, Default)]
+struct Marking {
+    nodes: Vec<NodeNumber>,
+    after: Option<ExtentCursor>,
+    finished: Option<Instant>,
+}
+
+/// The job `heal`.
+pub struct Heal {
+    meta: Arc<dyn Meta>,
+    healer: Arc<dyn Healer>,
+    gone: Arc<dyn Gone>,
+    pace: JobPace,
+    marking: Mutex<Marking>,
+    after: Mutex<Option<RiskCursor>>,
+}
+
+impl Heal {
+    /// With the pace of `paces`.
+    pub fn new(
+        meta: Arc<dyn Meta>,
+        healer: Arc<dyn Healer>,
+        gone: Arc<dyn Gone>,
+        paces: &Paces,
+    ) -> Self {
+        let (marking, after) = (Mutex::default(), Mutex::default());
+        Self { meta, healer, gone, pace: paces.heal, marking, after }
+    }
+
+    /// Marks a page of what was on nodes that are gone. `false`: there is more.
+    async fn mark(&self) -> anyhow::Result<bool> {
+        let nodes = self.gone.gone();
+        let Some(marking) = self.begin_marking(&nodes) else { return Ok(true) };
+        let next = self.meta.lose_chunks_on(&nodes, marking.after, MARKED_PER_STEP).await?;
+        let finished = next.is_none().then(Instant::now);
+        *lock(&self.marking) = Marking { nodes, after: next, finished };
+        Ok(next.is_none())
+    }
+
+    /// Where to go on with these nodes; `None` when they are done with.
+    fn begin_marking(&self, nodes: &[NodeNumber]) -> Option<Marking> {
+        let mut marking = lock(&self.marking);
+        let is_over = marking.finished.is_some_and(|at| at.elapsed() >= LOOK_AGAIN);
+        if marking.nodes != nodes || is_over {
+            *marking = Marking { nodes: nodes.to_vec(), ..Marking::default() };
+        }
+        (!nodes.is_empty() && marking.finished.is_none()).then(|| marking.clone())
+    }
+
+    /// Heals one extent. `false`: it has to wait.
+    async fn heal(&self, extent: Extent) -> bool {
+        let id = extent.id;
+        let healed = match self.healer.heal(&extent).await {
+            Ok(None) => return false,
+            Ok(Some(moved)) => {
+                self.meta.move_chunks(moved).await.map_err(|error| error.to_string())
+            }
+            Err(error) => Err(error.to_string()),
+        };
+        match healed {
+            // `false` is another process that was first, or a body that is gone.
+            Ok(_) => true,
+            Err(error) => {
+                tracing::debug!(extent = %id, "extent {id} can't be healed: {error}");
+                false
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Job for Heal {
+    fn name(&self) -> &'static str {
+        "heal"
+    }
+
+    fn pace(&self) -> JobPace {
+        self.pace
+    }
+
+    async fn step(&self) -> anyhow::Result<Progress> {
+        let is_marked = self.mark().await?;
+        let after = *lock(&self.after);
+        let extents = self.meta.degraded_extents(after, PER_STEP).await?;
+        let next = extents.last().filter(|_| extents.len() == PER_STEP).map(RiskCursor::of);
+        let count = extents.len();
+        let heals = extents.into_iter().map(|extent| self.heal(extent)).collect::<Vec<_>>();
+        let outcomes = futures::stream::iter(heals).buffer_unordered(AT_ONCE).collect::<Vec<_>>();
+        let healed = outcomes.await.into_iter().filter(|is_healed| *is_healed).count();
+        let left = count - healed;
+        if healed > 0 || left > 0 {
+            tracing::info!(
+                job.healed = healed,
+                job.left = left,
+                "healed {healed} extents, {left} wait"
+            );
+        }
+        *lock(&self.after) = next;
+        let is_over = is_marked && next.is_none();
+        let healed = healed as u64;
+        Ok(if is_over { Progress::Idle(healed) } else { Progress::More(healed) })
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests;
