@@ -206,10 +206,11 @@ fn parse_id(root: &Path, text: &str) -> Result<Uuid, OpenError> {
 /// Writes a small file as a whole: beside, synced, then named, then the directory synced.
 pub(super) fn replace_file(root: &Path, name: &str, bytes: &[u8], io: &Io) -> io::Result<()> {
     let beside = root.join(format!("{name}.new"));
+    let directory = io.open_directory(root)?;
     io.remove(&beside)?;
     let file = io.create(&beside)?;
     io.write_all_at(&file, &mut [IoSlice::new(bytes)], 0)?;
     io.sync_data(&file)?;
     io.rename(&beside, &root.join(name))?;
-    io.sync_directory(root)
+    io.sync_directory(&directory)
 }

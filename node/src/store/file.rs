@@ -108,9 +108,11 @@ impl FileWriter {
         let folder = inner.drive.chunk_folder(names::folder(self.name));
         let path = folder.join(names::file_name(&entry));
         inner.synced(inner.io.sync_data(&self.file))?;
-        inner.synced(inner.io.rename(&self.unfinished.path, &path))?;
+        let opened = inner.written(inner.io.open_directory(&folder))?;
+        // A folder may have no room for one more name.
+        inner.written(inner.io.rename(&self.unfinished.path, &path))?;
         self.unfinished.named = true;
-        inner.synced(inner.directories.sync(folder, &inner.io))?;
+        inner.synced(inner.directories.sync(folder, opened, &inner.io))?;
         // Another call's sync may have failed meanwhile.
         inner.refuse_when_fenced()?;
         let replaced = super::lock(&inner.index).insert(&Located { entry, place: Place::File });
@@ -133,10 +135,11 @@ impl FileWriter {
 pub(super) fn delete(inner: &Inner, located: &Located) -> Result<(), NodeError> {
     let folder = inner.drive.chunk_folder(names::folder(located.entry.name));
     let path = folder.join(names::file_name(&located.entry));
+    let opened = inner.written(inner.io.open_directory(&folder))?;
     super::lock(&inner.index).remove(located.entry.name);
     if let Err(error) = inner.io.remove(&path) {
         super::lock(&inner.index).insert(located);
         return Err(if is_no_space(&error) { NodeError::Full } else { inner.fence(&error) });
     }
-    inner.synced(inner.directories.sync(folder, &inner.io))
+    inner.synced(inner.directories.sync(folder, opened, &inner.io))
 }

@@ -7,7 +7,7 @@ use std::io::{self, IoSlice, IoSliceMut};
 use std::path::Path;
 use std::sync::Arc;
 
-/// A step that changes the drive.
+/// A step that changes the drive, or makes ready for that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Step {
     /// Creating a file.
@@ -16,6 +16,8 @@ pub enum Step {
     Write,
     /// Syncing a file's bytes.
     SyncData,
+    /// Opening a directory whose names are going to change, to sync it then.
+    OpenDirectory,
     /// Giving a file its final name.
     Rename,
     /// Syncing a directory's names.
@@ -83,10 +85,18 @@ impl Io {
         file.sync_data()
     }
 
+    /// Opens a directory for [`Io::sync_directory`]. That comes before its names are changed: a
+    /// process that has no descriptor left has then changed nothing, and it is not the drive that
+    /// failed.
+    pub(super) fn open_directory(&self, directory: &Path) -> io::Result<File> {
+        self.before(Step::OpenDirectory)?;
+        File::open(directory)
+    }
+
     /// Makes the names in a directory durable.
-    pub(super) fn sync_directory(&self, directory: &Path) -> io::Result<()> {
+    pub(super) fn sync_directory(&self, directory: &File) -> io::Result<()> {
         self.before(Step::SyncDirectory)?;
-        File::open(directory)?.sync_all()
+        directory.sync_all()
     }
 
     /// Makes everything durable that the file system of `directory` holds.

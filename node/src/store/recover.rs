@@ -36,7 +36,7 @@ pub(super) struct Found {
 pub(super) fn recover(drive: &Drive, io: &Io) -> io::Result<Found> {
     let mut found = Found {
         index: Index::default(),
-        segments: Segments::new(drive.segments()),
+        segments: Segments::open(drive.segments(), io)?,
         highest_copy: 0,
         active: None,
         seal_active: false,

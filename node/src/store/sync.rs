@@ -2,7 +2,8 @@
 //! serves everybody who came in the meantime.
 
 use super::io::Io;
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
+use std::fs::File;
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Condvar, Mutex, PoisonError};
@@ -16,8 +17,8 @@ pub(super) struct DirectorySync {
 
 #[derive(Default)]
 struct State {
-    /// Folders whose names wait for the next round.
-    waiting: BTreeSet<PathBuf>,
+    /// Folders, opened, whose names wait for the next round.
+    waiting: BTreeMap<PathBuf, File>,
     /// The number of the round that will sync them.
     next_round: u64,
     /// Rounds below this one are over.
@@ -29,10 +30,11 @@ struct State {
 }
 
 impl DirectorySync {
-    /// Returns when what was named in `folder` before this call is durable.
-    pub(super) fn sync(&self, folder: PathBuf, io: &Io) -> io::Result<()> {
+    /// Returns when what was named in `folder` before this call is durable; `opened` is that
+    /// folder. An error is always one of the sync.
+    pub(super) fn sync(&self, folder: PathBuf, opened: File, io: &Io) -> io::Result<()> {
         let mut state = super::lock(&self.state);
-        state.waiting.insert(folder);
+        state.waiting.insert(folder, opened);
         let round = state.next_round;
         while state.finished <= round {
             if let Some(kind) = state.failed {
@@ -46,7 +48,7 @@ impl DirectorySync {
             state.next_round += 1;
             let folders = std::mem::take(&mut state.waiting);
             drop(state);
-            let result = folders.iter().try_for_each(|folder| io.sync_directory(folder));
+            let result = folders.values().try_for_each(|folder| io.sync_directory(folder));
             state = super::lock(&self.state);
             state.running = false;
             match &result {

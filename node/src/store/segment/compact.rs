@@ -4,7 +4,7 @@
 
 use super::writer::{Operation, Request};
 use super::{Segments, scan};
-use crate::store::format::{Header, IndexEntry, Subject};
+use crate::store::format::{HEADER_BYTES, Header, IndexEntry, Subject};
 use crate::store::index::{Located, Place};
 use crate::store::io::read_at;
 use crate::store::record::ClosedRecord;
@@ -51,20 +51,28 @@ pub(in crate::store) fn run(
         if ending.load(Ordering::Relaxed) || woken == Err(RecvTimeoutError::Disconnected) {
             return;
         }
-        match work(inner, operations) {
+        match work(inner, operations, ending) {
             Ok(()) | Err(Stopped::Closed | Stopped::Write(NodeError::Fenced)) => {}
             Err(error) => tracing::warn!(%error, "compaction waits"),
         }
     }
 }
 
-fn work(inner: &Arc<Inner>, operations: &mpsc::Sender<Operation>) -> Result<(), Stopped> {
+fn work(
+    inner: &Arc<Inner>,
+    operations: &mpsc::Sender<Operation>,
+    ending: &AtomicBool,
+) -> Result<(), Stopped> {
     inner.refuse_when_fenced()?;
     if inner.segments.has_burials() {
         ask(operations, Request::Bury)?;
     }
     loop {
+        inner.refuse_when_fenced()?;
         remove_empty(inner)?;
+        if ending.load(Ordering::Relaxed) {
+            return Err(Stopped::Closed);
+        }
         if inner.segments.active_is_wasteful() {
             ask(operations, Request::Seal)?;
             continue;
@@ -95,7 +103,7 @@ fn remove_empty(inner: &Inner) -> Result<(), Stopped> {
         for number in &empty {
             inner.io.remove(&segments.path(*number))?;
         }
-        inner.synced(inner.io.sync_directory(segments.folder()))?;
+        inner.synced(segments.sync_names(&inner.io))?;
         for number in empty {
             segments.forget(number);
         }
@@ -116,7 +124,8 @@ fn copy(
             Subject::Chunk { .. } => {
                 let Some(from) = current(inner, number, &entry) else { continue };
                 let Some(record) = read_record(inner, &file, &entry)? else { continue };
-                bytes += record.size();
+                // The old record's tombstone goes into the next batch.
+                bytes += record.size() + HEADER_BYTES;
                 chunks.push((from, record));
             }
             Subject::Tombstone { segment, offset } => {

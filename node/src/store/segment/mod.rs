@@ -10,12 +10,13 @@ pub(super) mod writer;
 
 use super::format::{HEADER_BYTES, RECORD_ALIGNMENT, SEAL_BYTES};
 use super::index::{Located, Place};
+use super::io::Io;
 use sixfold_proto::chunks::ChunkEntry;
 use sixfold_proto::name::{ChunkName, CopyNumber};
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 /// A segment is sealed before it grows beyond this.
@@ -39,6 +40,8 @@ const MAX_OPEN_FILES: usize = 64;
 /// The segments of a drive: their files and how much of each is needed.
 pub(super) struct Segments {
     folder: PathBuf,
+    /// The folder, opened to be synced.
+    opened: File,
     table: Mutex<Table>,
 }
 
@@ -112,12 +115,15 @@ pub(super) fn parse_file_name(name: &str) -> Option<u32> {
 }
 
 impl Segments {
-    pub(super) fn new(folder: PathBuf) -> Self {
-        Self { folder, table: Mutex::default() }
+    /// No segments yet, in this folder.
+    pub(super) fn open(folder: PathBuf, io: &Io) -> io::Result<Self> {
+        let opened = io.open_directory(&folder)?;
+        Ok(Self { folder, opened, table: Mutex::default() })
     }
 
-    pub(super) fn folder(&self) -> &Path {
-        &self.folder
+    /// Makes the names of the segments durable.
+    pub(super) fn sync_names(&self, io: &Io) -> io::Result<()> {
+        io.sync_directory(&self.opened)
     }
 
     pub(super) fn path(&self, segment: u32) -> PathBuf {
@@ -219,11 +225,13 @@ impl Segments {
         empty.map(|(number, _)| *number).collect()
     }
 
-    /// Forgets a segment whose file is durably gone, and with it the need for its tombstones.
+    /// Forgets a segment whose file is durably gone, and with it the need for its tombstones,
+    /// also for those that are not written yet.
     fn forget(&self, number: u32) {
         let mut table = super::lock(&self.table);
         table.segments.remove(&number);
         table.files.remove(&number);
+        table.burials.retain(|burial| burial.segment != number);
         for segment in table.segments.values_mut() {
             segment.tombstones.remove(&number);
         }
@@ -243,7 +251,7 @@ impl Segments {
     /// The smallest of the small segments, if there are too many of them.
     fn smallest_of_many(&self) -> Option<u32> {
         let table = super::lock(&self.table);
-        let is_small = |s: &Segment| s.sealed && s.size_bytes < SMALL_SEGMENT_BYTES;
+        let is_small = |s: &Segment| s.sealed && !s.compacted && s.size_bytes < SMALL_SEGMENT_BYTES;
         let small = table.segments.iter().filter(|(_, segment)| is_small(segment));
         let (count, smallest) =
             (small.clone().count(), small.min_by_key(|(_, segment)| segment.size_bytes));

@@ -285,6 +285,9 @@ impl Writer {
                         index.insert(&located);
                         segments.count_live(&located);
                         segments.count_dead(&from);
+                        // A deletion will name the new place only. The old record is buried in
+                        // a later batch, since of a torn one the tombstone may be all there is.
+                        segments.bury_record_of(&from);
                     } else {
                         segments.bury_record_of(&located);
                     }
@@ -320,7 +323,7 @@ impl Writer {
         // From here on the number is used, also if the name does not become durable.
         self.next_number += 1;
         inner.segments.add(number, Segment::default());
-        inner.synced(inner.io.sync_directory(inner.segments.folder()))?;
+        inner.synced(inner.segments.sync_names(&inner.io))?;
         Ok(Active { number, file, end: 0, batch: 0, entries: Vec::new() })
     }
 
@@ -337,7 +340,8 @@ impl Writer {
     }
 }
 
-/// Writes the index behind the records of a segment; answers the size of the file.
+/// Writes the index behind the records of a segment, or nothing where the drive does not take
+/// it; answers the size of the file. An error is always a fenced drive.
 pub(in crate::store) fn write_index(inner: &Inner, active: &Active) -> Result<u64, NodeError> {
     let offset = u32::try_from(active.end).unwrap_or(u32::MAX);
     let index = encode_index(active.number, offset, &active.entries);
@@ -348,11 +352,12 @@ pub(in crate::store) fn write_index(inner: &Inner, active: &Active) -> Result<u6
             inner.synced(inner.io.sync_data(&active.file))?;
             Ok(active.end + index.len() as u64)
         }
-        Err(NodeError::Full) => {
+        Err(NodeError::Fenced) => Err(NodeError::Fenced),
+        Err(error) => {
+            tracing::warn!(segment.number = active.number, %error, "a segment has no index");
             inner.synced(inner.io.truncate(&active.file, active.end))?;
             Ok(active.end)
         }
-        Err(error) => Err(error),
     }
 }
 

@@ -198,8 +198,8 @@ async fn a_put_syncs_bytes_then_name() {
     steps_of(2, 900).await;
     let mut large = steps_of(3, SIZE).await;
     large.dedup();
-    let named = [Step::Create, Step::Write, Step::SyncData, Step::Rename, Step::SyncDirectory];
-    assert_eq!(large, named);
+    let named = [Step::Create, Step::Write, Step::SyncData, Step::OpenDirectory, Step::Rename];
+    assert_eq!(large, [&named[..], &[Step::SyncDirectory]].concat());
     assert_eq!(steps_of(4, 900).await, [Step::Write, Step::SyncData]);
 }
 
@@ -231,7 +231,8 @@ async fn a_full_drive_shows_no_short_chunk_and_deletes() {
     let (old, new) = (name(1, 1, 0), name(1, 2, 0));
     let old_cells = cells(old, CELL, SIZE, 0);
     let copy = put(&*store, old, &old_cells).await.unwrap();
-    for step in [Step::Write, Step::Create] {
+    // A folder's last block may be full, too.
+    for step in [Step::Write, Step::Create, Step::Rename] {
         *armed.lock().unwrap() = Some(step);
         let refused = put(&*store, new, &cells(new, CELL, SIZE, 0)).await;
         assert_eq!(refused, Err(NodeError::Full));
@@ -242,6 +243,35 @@ async fn a_full_drive_shows_no_short_chunk_and_deletes() {
     *armed.lock().unwrap() = None;
     assert_eq!(store.health().await.unwrap().state, DriveState::Ok);
     put(&*store, new, &cells(new, CELL, SIZE, 0)).await.unwrap();
+}
+
+/// Many open connections are no fault of the drive.
+#[tokio::test]
+async fn a_process_without_descriptors_fences_no_drive() {
+    for step in [Step::Create, Step::OpenDirectory] {
+        for size in [900, SIZE] {
+            let directory = tempfile::tempdir().unwrap();
+            let (store, armed) = failing(directory.path(), rustix::io::Errno::MFILE);
+            let name = name(1, 1, 0);
+            let right = cells(name, size.min(CELL), size, 0);
+            *armed.lock().unwrap() = Some(step);
+            let refused = put(&*store, name, &right).await;
+            assert!(matches!(refused, Err(NodeError::Unavailable(_))), "{step:?}: {refused:?}");
+            assert_eq!(store.stat(name).await, Err(NodeError::NotFound));
+            assert!(files_below(&directory.path().join("unfinished")).is_empty());
+            *armed.lock().unwrap() = None;
+            let copy = put(&*store, name, &right).await.unwrap();
+            if size == SIZE {
+                *armed.lock().unwrap() = Some(Step::OpenDirectory);
+                let refused = store.delete(name, copy).await;
+                assert!(matches!(refused, Err(NodeError::Unavailable(_))), "{refused:?}");
+                check_stored(&*store, name, &right).await;
+                *armed.lock().unwrap() = None;
+            }
+            store.delete(name, copy).await.unwrap();
+            assert_eq!(store.health().await.unwrap().state, DriveState::Ok);
+        }
+    }
 }
 
 #[tokio::test]

@@ -303,6 +303,80 @@ async fn a_crash_between_any_two_steps_loses_nothing() {
     }
 }
 
+/// The chunk's old record is still there when the process ends between compaction's copy and the
+/// removal of the old segment. A deletion names the new record only.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_deleted_after_it_was_moved_stays_deleted() {
+    let directory = tempfile::tempdir().unwrap();
+    let hook = |step| match step {
+        Step::Remove => Err(io::Error::from(rustix::io::Errno::BUSY)),
+        _ => Ok(()),
+    };
+    let store = open(directory.path());
+    let kept = |number| {
+        let name = name(3, number, 0);
+        (name, cells(name, 3000, 9000, 0))
+    };
+    let mut copies = Vec::new();
+    for number in 0..40 {
+        let (name, cells) = kept(number);
+        copies.push(put(&*store, name, &cells).await.unwrap());
+    }
+    drop(store);
+    // A new drive's start removes files, too.
+    let options = StoreOptions { hook: Some(Arc::new(hook)), ..StoreOptions::default() };
+    let store = Store::open(directory.path(), options).unwrap();
+    let removals = (4..40_usize).map(|number| store.delete(kept(number as u64).0, copies[number]));
+    assert!(join_all(removals).await.iter().all(Result::is_ok));
+    let place = |number| crate::store::lock(&store.inner.index).get(kept(number).0).unwrap().place;
+    let before: Vec<_> = (0..4).map(place).collect();
+    wait_until("a move", || (0..4).all(|number| place(number) != before[number as usize])).await;
+    for number in 0..4_usize {
+        store.delete(kept(number as u64).0, copies[number]).await.unwrap();
+    }
+    drop(store);
+    for start in 0..2 {
+        let store = open(directory.path());
+        assert_eq!(store.list(None, 100).await.unwrap(), vec![], "start {start}");
+        drop(store);
+    }
+}
+
+/// What counts as needed in a segment but can't be found there any more must not keep compaction
+/// busy for ever, nor the stop waiting for it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_segment_that_can_not_be_emptied_does_not_hold_up_the_stop() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    for number in 0..=MAX_SMALL_SEGMENTS as u64 {
+        if number == MAX_SMALL_SEGMENTS as u64 {
+            // The header of the only record and the index that also has it.
+            let mut segments = files_below(&directory.path().join("segments"));
+            segments.sort();
+            let mut bytes = std::fs::read(&segments[0]).unwrap();
+            let end = bytes.len();
+            bytes[8] ^= 1;
+            bytes[end - 8] ^= 1;
+            std::fs::write(&segments[0], bytes).unwrap();
+        }
+        let (name, cells) = small(number);
+        put(&*store, name, &cells).await.unwrap();
+        store.threads.ask(Request::Seal).await.unwrap();
+    }
+    let was_compacted = || {
+        let mut compacted = false;
+        store.inner.segments.change(1, |segment| compacted = segment.compacted);
+        compacted
+    };
+    wait_until("compaction", was_compacted).await;
+    let (done, ended) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        drop(store);
+        let _ = done.send(());
+    });
+    assert!(ended.recv_timeout(Duration::from_secs(20)).is_ok(), "the store does not stop");
+}
+
 #[tokio::test]
 async fn no_room_for_a_batch_leaves_no_trace() {
     let directory = tempfile::tempdir().unwrap();
