@@ -1,12 +1,11 @@
 //! The node's settings: flags and environment, read once, checked before anything starts.
 
-use crate::rpc::Admission;
+use crate::rpc::{Admission, Certificates};
 use anyhow::{Context, bail, ensure};
 use sixfold_proto::secret::ClusterSecret;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use tonic::transport::{Certificate, Identity, ServerTlsConfig};
 
 /// The flags of `sixfold-node`.
 #[derive(clap::Parser, Debug)]
@@ -127,7 +126,7 @@ fn heartbeat(text: &str) -> anyhow::Result<Duration> {
 /// One of the two at least: a node that everybody may call does not start.
 fn admission(
     secret: Option<ClusterSecret>,
-    tls: Option<ServerTlsConfig>,
+    tls: Option<Certificates>,
 ) -> anyhow::Result<Admission> {
     match (secret, tls) {
         (Some(secret), tls) => Ok(Admission::by_secret(secret, tls)),
@@ -154,13 +153,12 @@ fn secret(arguments: &Arguments) -> anyhow::Result<Option<ClusterSecret>> {
     ClusterSecret::parse(&text).context(origin).map(Some)
 }
 
-fn tls(arguments: &Arguments) -> anyhow::Result<Option<ServerTlsConfig>> {
+fn tls(arguments: &Arguments) -> anyhow::Result<Option<Certificates>> {
     match (&arguments.tls_cert, &arguments.tls_key, &arguments.tls_ca) {
         (None, None, None) => Ok(None),
         (Some(cert), Some(key), Some(ca)) => {
-            let identity = Identity::from_pem(read(cert)?, read(key)?);
-            let ca = Certificate::from_pem(read(ca)?);
-            Ok(Some(ServerTlsConfig::new().identity(identity).client_ca_root(ca)))
+            let (certificate, key, authority) = (read(cert)?, read(key)?, read(ca)?);
+            Ok(Some(Certificates { certificate, key, authority }))
         }
         _ => bail!("mutual TLS needs all of --tls-cert, --tls-key and --tls-ca"),
     }

@@ -4,6 +4,7 @@
 pub mod config;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
+pub mod descriptors;
 pub mod registry;
 pub mod rpc;
 pub mod store;

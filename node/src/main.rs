@@ -5,7 +5,7 @@ use clap::Parser;
 use sixfold_node::config::{Arguments, Config};
 use sixfold_node::registry::{Introduction, Registry, stay_registered};
 use sixfold_node::rpc::{Identity, NodeService, serve};
-use sixfold_node::{Store, StoreOptions};
+use sixfold_node::{Store, StoreOptions, descriptors};
 use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -55,6 +55,7 @@ async fn run(config: Config) -> anyhow::Result<()> {
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .init();
+    descriptors::raise_limit();
     let registry = Registry::new(&config.database_url).context("the database's URL is wrong")?;
     let dir = config.dir.clone();
     let open = move || Store::open(&dir, StoreOptions::default());

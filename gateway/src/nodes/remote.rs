@@ -161,6 +161,7 @@ impl Chunks for Remote {
             name: Some(name.into()),
             first_cell: cells.start,
             cell_count: cells.end - cells.start,
+            node_number: u32::from(self.node.0),
         };
         let cells = self.client.clone().get(self.request(message)).await?.into_inner();
         Ok(cells.map(|cell| Ok(cell?.into())).boxed())
@@ -183,19 +184,22 @@ impl Chunks for Remote {
         limit: usize,
     ) -> Result<Vec<ChunkEntry>, NodeError> {
         let limit = u32::try_from(limit.min(MAX_LIST_ENTRIES)).unwrap_or(u32::MAX);
-        let message = ListRequest { after: after.map(Into::into), limit };
+        let node_number = u32::from(self.node.0);
+        let message = ListRequest { after: after.map(Into::into), limit, node_number };
         let mut client = self.client.clone().max_decoding_message_size(MAX_LIST_MESSAGE_BYTES);
         let reply = client.list(self.request(message)).await?.into_inner();
         reply.entries.into_iter().map(TryInto::try_into).collect()
     }
 
     async fn stat(&self, name: ChunkName) -> Result<ChunkEntry, NodeError> {
-        let message = StatRequest { name: Some(name.into()) };
+        let node_number = u32::from(self.node.0);
+        let message = StatRequest { name: Some(name.into()), node_number };
         self.client.clone().stat(self.request(message)).await?.into_inner().try_into()
     }
 
     async fn health(&self) -> Result<Health, NodeError> {
-        let reply = self.client.clone().health(self.request(HealthRequest {})).await?.into_inner();
+        let message = HealthRequest { node_number: u32::from(self.node.0) };
+        let reply = self.client.clone().health(self.request(message)).await?.into_inner();
         let health = Health::try_from(reply)?;
         if health.node != self.node {
             return Err(NodeError::WrongNode(format!("node {} answers", health.node)));

@@ -22,6 +22,7 @@ use crate::postgres::checks;
 use crate::s3::service::Service;
 use crate::shutdown::{Shutdown, Signals};
 use anyhow::Context;
+use sixfold_node::descriptors;
 use sixfold_proto::secret::ClusterSecret;
 use std::path::Path;
 use std::sync::Arc;
@@ -31,6 +32,9 @@ use tokio_util::sync::CancellationToken;
 
 /// What the other tasks have beyond the requests' own time to finish.
 pub(super) const STOP_MARGIN: Duration = Duration::from_secs(3);
+
+/// Connections at once for health and metrics: some probes and a scraper or two.
+const ADMIN_CONNECTIONS: usize = 64;
 
 /// Both addresses, bound before anything slow so that a busy port is said at once.
 pub(super) struct Listeners {
@@ -175,7 +179,7 @@ impl Parts {
 
     fn listen(&self, config: &Config, listeners: Listeners, front: Front, health: Health) {
         let limits = Limits {
-            connections: config.http.max_connections,
+            connections: descriptors::connections(config.http.max_connections),
             header: config.http.header_timeout,
             stall: config.http.stall,
             drain: config.http.drain,
@@ -190,6 +194,7 @@ impl Parts {
         });
         self.shutdown.spawn("s3 listener", s3);
         let stop = CancellationToken::clone(self.shutdown.token());
+        let limits = Limits { connections: ADMIN_CONNECTIONS, ..limits };
         let admin = listener::serve(listeners.admin, None, limits, stop, move |request| {
             let health = health.clone();
             async move { health.answer_or_refuse(&request) }

@@ -110,6 +110,7 @@ where
     config.doubt_unknown(std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()));
     crate::telemetry::start(config.log.format, config.log.filter.as_deref())?;
     config.doubts.iter().for_each(|doubt| tracing::warn!("{doubt}"));
+    sixfold_node::descriptors::raise_limit();
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(role(config))
 }
 

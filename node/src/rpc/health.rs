@@ -1,8 +1,14 @@
 //! Health: who the node is and how it is.
 
+use super::Identity;
 use sixfold_proto::chunks::{Chunks, NodeError};
-use sixfold_proto::node_v1::HealthReply;
+use sixfold_proto::node_v1::{HealthReply, HealthRequest};
 
-pub(super) async fn health(chunks: &dyn Chunks) -> Result<HealthReply, NodeError> {
+pub(super) async fn health(
+    chunks: &dyn Chunks,
+    identity: &Identity,
+    request: HealthRequest,
+) -> Result<HealthReply, NodeError> {
+    identity.check_reader(request.node_number)?;
     Ok(chunks.health().await?.into())
 }

@@ -6,14 +6,17 @@ mod delete;
 mod get;
 mod health;
 mod list;
+mod listener;
 mod put;
 mod secret;
 mod stat;
 
-pub use admission::Admission;
+pub use admission::{Admission, Certificates};
 pub use secret::{CheckSecret, SecretLayer};
 
+use futures::StreamExt;
 use futures::stream::BoxStream;
+use listener::Limits;
 use sixfold_proto::chunks::{Chunks, NodeError};
 use sixfold_proto::name::NodeNumber;
 use sixfold_proto::node_v1;
@@ -24,7 +27,6 @@ use std::sync::{Arc, RwLock};
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tonic::transport::Server;
-use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status, Streaming};
 
 /// What one stream may have on its way unread: a few cells each way.
@@ -60,6 +62,19 @@ impl Identity {
         *self.0.write().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(registered);
     }
 
+    /// Refuses a read that was meant for another node: what is not here may well be there. Before
+    /// its registration a node serves all reads, since the database may be away; 0 means any
+    /// node, as gateways of before ask.
+    fn check_reader(&self, node_number: u32) -> Result<(), NodeError> {
+        let here = *self.0.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+        match here {
+            Some(here) if node_number != 0 && u32::from(here.node.0) != node_number => {
+                Err(another(node_number, here.node))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Refuses a change that was meant for another node or an older registration; a
     /// registration of 0 means any.
     fn check(&self, node_number: u32, registration: u64) -> Result<(), NodeError> {
@@ -69,7 +84,7 @@ impl Identity {
             return wrong("this node has not registered yet".to_owned());
         };
         if u32::from(here.node.0) != node_number {
-            return wrong(format!("node {node_number} was meant, node {} is here", here.node));
+            return Err(another(node_number, here.node));
         }
         if registration != 0 && registration != here.registration {
             let current = here.registration;
@@ -77,6 +92,10 @@ impl Identity {
         }
         Ok(())
     }
+}
+
+fn another(meant: u32, here: NodeNumber) -> NodeError {
+    NodeError::WrongNode(format!("node {meant} was meant, node {here} is here"))
 }
 
 /// The service: a table of calls.
@@ -107,7 +126,7 @@ impl Node for NodeService {
         &self,
         request: Request<node_v1::GetRequest>,
     ) -> Result<Response<Self::GetStream>, Status> {
-        answer(get::get(&*self.chunks, request.into_inner()).await)
+        answer(get::get(&*self.chunks, &self.identity, request.into_inner()).await)
     }
 
     async fn delete(
@@ -121,21 +140,21 @@ impl Node for NodeService {
         &self,
         request: Request<node_v1::ListRequest>,
     ) -> Result<Response<node_v1::ListReply>, Status> {
-        answer(list::list(&*self.chunks, request.into_inner()).await)
+        answer(list::list(&*self.chunks, &self.identity, request.into_inner()).await)
     }
 
     async fn stat(
         &self,
         request: Request<node_v1::StatRequest>,
     ) -> Result<Response<node_v1::ChunkEntry>, Status> {
-        answer(stat::stat(&*self.chunks, request.into_inner()).await)
+        answer(stat::stat(&*self.chunks, &self.identity, request.into_inner()).await)
     }
 
     async fn health(
         &self,
-        _request: Request<node_v1::HealthRequest>,
+        request: Request<node_v1::HealthRequest>,
     ) -> Result<Response<node_v1::HealthReply>, Status> {
-        answer(health::health(&*self.chunks).await)
+        answer(health::health(&*self.chunks, &self.identity, request.into_inner()).await)
     }
 }
 
@@ -145,6 +164,16 @@ fn answer<T>(result: Result<T, NodeError>) -> Result<Response<T>, Status> {
 
 /// Serves the calls of `listener` until `stop` is ready, then finishes those that run.
 pub async fn serve(
+    listener: TcpListener,
+    service: NodeService,
+    admission: Admission,
+    stop: impl Future<Output = ()>,
+) -> Result<(), tonic::transport::Error> {
+    serve_within(Limits::default(), listener, service, admission, stop).await
+}
+
+async fn serve_within(
+    limits: Limits,
     listener: TcpListener,
     service: NodeService,
     admission: Admission,
@@ -163,10 +192,9 @@ pub async fn serve(
     if let Some(tls) = admission.tls() {
         server = server.tls_config(tls.clone())?;
     }
-    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
     server
         .layer(SecretLayer::new(admission.secret().cloned()))
-        .serve_with_incoming_shutdown(service, incoming, stop)
+        .serve_with_incoming_shutdown(service, listener::incoming(listener, limits).boxed(), stop)
         .await
 }
 

@@ -3,6 +3,7 @@
 //! here that one could be missing from. Where certificates alone admit, nothing is checked here:
 //! who has none did not get a connection.
 
+use super::listener::Admitted;
 use futures::future::{Either, Ready, ready};
 use http::{Request, Response};
 use sixfold_proto::chunks::NodeError;
@@ -83,6 +84,9 @@ where
 
     fn call(&mut self, request: Request<In>) -> Self::Future {
         if self.secret.as_ref().is_none_or(|secret| shows(secret, request.headers())) {
+            if let Some(admitted) = request.extensions().get::<Admitted>() {
+                admitted.set();
+            }
             return Either::Left(self.inner.call(request));
         }
         tell(&self.told, request.headers().get(SECRET_METADATA_KEY).is_none());

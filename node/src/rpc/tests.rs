@@ -100,7 +100,8 @@ impl Chunks for Loopback {
         cells: Range<u32>,
     ) -> Result<BoxStream<'static, Result<Cell, NodeError>>, NodeError> {
         let (first_cell, cell_count) = (cells.start, cells.end - cells.start);
-        let message = node_v1::GetRequest { name: Some(name.into()), first_cell, cell_count };
+        let name = Some(name.into());
+        let message = node_v1::GetRequest { name, first_cell, cell_count, node_number: NODE };
         let cells = self.client().get(request(message)).await?.into_inner();
         Ok(cells.map(|cell| cell.map(Cell::from).map_err(NodeError::from)).boxed())
     }
@@ -122,18 +123,20 @@ impl Chunks for Loopback {
         limit: usize,
     ) -> Result<Vec<ChunkEntry>, NodeError> {
         let limit = u32::try_from(limit).unwrap();
-        let message = node_v1::ListRequest { after: after.map(Into::into), limit };
+        let after = after.map(Into::into);
+        let message = node_v1::ListRequest { after, limit, node_number: NODE };
         let entries = self.client().list(request(message)).await?.into_inner().entries;
         entries.into_iter().map(ChunkEntry::try_from).collect()
     }
 
     async fn stat(&self, name: ChunkName) -> Result<ChunkEntry, NodeError> {
-        let message = node_v1::StatRequest { name: Some(name.into()) };
+        let message = node_v1::StatRequest { name: Some(name.into()), node_number: NODE };
         self.client().stat(request(message)).await?.into_inner().try_into()
     }
 
     async fn health(&self) -> Result<Health, NodeError> {
-        let reply = self.client().health(request(node_v1::HealthRequest {})).await?;
+        let reply =
+            self.client().health(request(node_v1::HealthRequest { node_number: NODE })).await?;
         reply.into_inner().try_into()
     }
 }
@@ -148,7 +151,7 @@ async fn the_service_conforms() {
 async fn call(channel: &Channel, path: &'static str, secrets: &[&str]) -> tonic::Code {
     let mut grpc = tonic::client::Grpc::new(channel.clone());
     grpc.ready().await.unwrap();
-    let mut request = Request::new(node_v1::HealthRequest {});
+    let mut request = Request::new(node_v1::HealthRequest::default());
     for secret in secrets {
         request.metadata_mut().append(SECRET_METADATA_KEY, secret.parse().unwrap());
     }
@@ -245,6 +248,86 @@ async fn a_put_for_another_node_or_registration_is_refused() {
     assert_eq!(store.condition().unwrap().chunk_count, 0);
     let unknown = Identity::default();
     assert!(matches!(unknown.check(0, 0), Err(NodeError::WrongNode(_))));
+}
+
+/// A wiped drive at the same address has another number: that a chunk is not there says nothing
+/// of the node that was meant.
+#[tokio::test]
+async fn f27_a_read_for_another_node_is_refused() {
+    let (_directory, store, channel) = node().await;
+    let client = || NodeClient::new(channel.clone());
+    let name = Some(crate::conformance::name(1, 1, 1).into());
+    for (node_number, is_meant) in [(NODE, true), (0, true), (4, false)] {
+        let get = node_v1::GetRequest { name, first_cell: 0, cell_count: 1, node_number };
+        let stat = node_v1::StatRequest { name, node_number };
+        let list = node_v1::ListRequest { after: None, limit: 1, node_number };
+        let health = node_v1::HealthRequest { node_number };
+        let answers = [
+            client().get(request(get)).await.err(),
+            client().stat(request(stat)).await.err(),
+            client().list(request(list)).await.err(),
+            client().health(request(health)).await.err(),
+        ];
+        let refused = answers
+            .map(|error| matches!(error.map(NodeError::from), Some(NodeError::WrongNode(_))));
+        assert_eq!(refused, [!is_meant; 4], "{node_number}");
+    }
+    assert_eq!(store.condition().unwrap().chunk_count, 0);
+    assert_eq!(Identity::default().check_reader(4), Ok(()), "reads do not wait for the database");
+}
+
+/// Serves with limits of a test's own; answers where.
+async fn serving(limits: Limits, admission: Admission) -> (tempfile::TempDir, String) {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Arc::new(Store::open(directory.path(), StoreOptions::default()).unwrap());
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let service = NodeService::new(store, Identity::default());
+    tokio::spawn(serve_within(limits, listener, service, admission, std::future::pending()));
+    (directory, address)
+}
+
+#[tokio::test]
+async fn a_connection_stays_by_the_secret_only() {
+    let limits = Limits { connections: 3, admitted_within: Duration::from_millis(500) };
+    let secret = ClusterSecret::parse(SECRET).unwrap();
+    let (_directory, address) = serving(limits, Admission::by_secret(secret, None)).await;
+    let connect = async |secret: &'static str| {
+        let endpoint = Channel::from_shared(format!("http://{address}")).unwrap();
+        let channel = endpoint.connect().await.unwrap();
+        (call(&channel, "/sixfold.node.v1.Node/Health", &[secret]).await, channel)
+    };
+    let started = std::time::Instant::now();
+    // One that speaks HTTP/2 and stays silent, and one with another secret.
+    let (refused, _foreign) = connect("another secret of thirty-two characters").await;
+    assert_eq!(refused, tonic::Code::Unauthenticated);
+    let mut silent = tokio::net::TcpStream::connect(&address).await.unwrap();
+    let hello = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+    tokio::io::AsyncWriteExt::write_all(&mut silent, hello).await.unwrap();
+    let (admitted, ours) = connect(SECRET).await;
+    assert_eq!(admitted, tonic::Code::Ok);
+    let mut said = Vec::new();
+    let cut = tokio::io::AsyncReadExt::read_to_end(&mut silent, &mut said);
+    let cut = tokio::time::timeout(Duration::from_secs(5), cut).await;
+    assert!(cut.is_ok() && started.elapsed() >= limits.admitted_within);
+    // All three places were taken, and two are free again, since ours still has one.
+    assert_eq!(call(&ours, "/sixfold.node.v1.Node/Health", &[SECRET]).await, tonic::Code::Ok);
+    for _ in 0..2 {
+        assert_eq!(connect(SECRET).await.0, tonic::Code::Ok);
+    }
+}
+
+#[tokio::test]
+async fn certificates_without_an_authority_admit_nobody() {
+    let authority = String::new();
+    let certificates = Certificates { certificate: String::new(), key: String::new(), authority };
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let store = Arc::new(Store::open(directory.path(), StoreOptions::default()).unwrap());
+    let service = NodeService::new(store, Identity::default());
+    let admission = Admission::by_certificate(certificates);
+    let served = serve(listener, service, admission, std::future::pending()).await;
+    assert!(served.is_err(), "it must not serve");
 }
 
 #[tokio::test]

@@ -66,6 +66,9 @@ pub struct GetRequest {
     pub first_cell: u32,
     #[prost(uint32, tag = "3")]
     pub cell_count: u32,
+    /// the node that is meant; another refuses; 0 is "any"
+    #[prost(uint32, tag = "4")]
+    pub node_number: u32,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct DeleteRequest {
@@ -89,6 +92,9 @@ pub struct ListRequest {
     pub after: ::core::option::Option<ChunkName>,
     #[prost(uint32, tag = "2")]
     pub limit: u32,
+    /// as in GetRequest
+    #[prost(uint32, tag = "3")]
+    pub node_number: u32,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ListReply {
@@ -99,6 +105,9 @@ pub struct ListReply {
 pub struct StatRequest {
     #[prost(message, optional, tag = "1")]
     pub name: ::core::option::Option<ChunkName>,
+    /// as in GetRequest
+    #[prost(uint32, tag = "2")]
+    pub node_number: u32,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ChunkEntry {
@@ -114,7 +123,11 @@ pub struct ChunkEntry {
     pub cell_count: u32,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct HealthRequest {}
+pub struct HealthRequest {
+    /// as in GetRequest
+    #[prost(uint32, tag = "1")]
+    pub node_number: u32,
+}
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct HealthReply {
     #[prost(uint32, tag = "1")]
