@@ -3,10 +3,10 @@
 //! trailer, and knows nothing of Amazon's rules of size.
 //!
 //! ```text
-//! <size in hex>[;chunk-signature=<64 hex>] CRLF <bytes> CRLF    any number, all but the last ≥ 8 KiB if signed
-//! 0[;chunk-signature=<64 hex>] CRLF                             ends the frames
-//! [<name>:<value> CRLF]                                         the trailers that were announced
-//! [x-amz-trailer-signature:<64 hex> CRLF]                       behind trailers, if the frames are signed
+//! <size in hex>[;chunk-signature=<64 hex>] CRLF <bytes> CRLF   any number of times
+//! 0[;chunk-signature=<64 hex>] CRLF                            ends the frames
+//! [<name>:<value> CRLF]                                        what was announced
+//! [x-amz-trailer-signature:<64 hex> CRLF]                      behind it, if signed
 //! CRLF
 //! ```
 

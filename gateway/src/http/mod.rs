@@ -3,7 +3,7 @@
 //! ```text
 //! listener ── tls ── hyper ── front ┬─ health            unsigned, before everything else
 //!                                   ├─ checks            the head alone: refuse what is malformed
-//!                                   ├─ body              idle limit; framing followed; XML read and verified
+//!                                   ├─ body              idle limit; framing and XML verified
 //!                                   ├─ s3s               signature, access, operation
 //!                                   └─ response          ids, error XML, the access log's line
 //! ```

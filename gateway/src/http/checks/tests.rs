@@ -94,7 +94,7 @@ fn authorization_headers() {
     assert_eq!(signed("GET", both, &[]), "InvalidArgument");
 }
 
-/// Signed for one bucket, such a request would be good for every other one: its name is in the host.
+/// Signed for one bucket, such a request would be good for every other one, which the host names.
 #[test]
 fn the_host_is_signed() {
     for (signed_headers, expected) in [
