@@ -331,8 +331,8 @@ async fn what_is_deleted_after_it_was_moved_stays_deleted() {
     let place = |number| crate::store::lock(&store.inner.index).get(kept(number).0).unwrap().place;
     let before: Vec<_> = (0..4).map(place).collect();
     wait_until("a move", || (0..4).all(|number| place(number) != before[number as usize])).await;
-    for number in 0..4_usize {
-        store.delete(kept(number as u64).0, copies[number]).await.unwrap();
+    for (number, copy) in (0..4_u64).zip(copies) {
+        store.delete(kept(number).0, copy).await.unwrap();
     }
     drop(store);
     for start in 0..2 {
