@@ -41,7 +41,8 @@ create table node (
 comment on table node is
     'Every drive that ever was a node: rows are never deleted, so that a number is never reused. Half-filled pages: a heartbeat stays in its page.';
 comment on column node.drive is 'The random id in the node''s directory.';
-comment on column node.address is 'Null: embedded in the server''s process.';
+comment on column node.address is
+    'Null: embedded in the server''s process. Empty: another node has registered with its address since.';
 comment on column node.registration is
     'Grows with each registration. Whoever holds an older one is an older process or a copied drive, and is fenced.';
 comment on column node.state is 'What an operator or the node said. Silence is measured by watchers, not stored.';
@@ -59,6 +60,8 @@ declare
 begin
     -- One at a time: an insert that loses a race would burn a number.
     perform pg_advisory_xact_lock(hashtextextended('sixfold register_node', 0));
+    -- Whoever answers there now, it is not the node of before: its drive was wiped or exchanged.
+    update node n set address = '' where n.address = p_address and n.drive <> p_drive;
     update node n set address = p_address, zone = p_zone, weight = p_weight,
         registration = n.registration + 1,
         state = case when n.state in ('draining', 'removed') then n.state else 'active' end,
@@ -212,16 +215,25 @@ begin
     return cardinality(v_gone);
 end $$;
 
--- The role of node processes: it may call the three node functions and read nothing. It can't log
--- in until it is given a password (sixfold migrate --node-role-password-file). Where the owner of
--- the database may not make roles, an administrator makes it and grants the same.
+-- The role of node processes: of Sixfold's own it may call the three node functions and read
+-- nothing. What PostgreSQL lets every role do it may do, too: it can take advisory locks and make
+-- large objects, so that whoever has its password can hold the cluster up, but not read or change
+-- a row. A node keeps one connection; a cluster of more nodes raises the limit. It can't log in
+-- until it is given a password (sixfold migrate --node-role-password-file). Where the owner of the
+-- database may not make roles, an administrator makes it and grants the same.
 do $$
 begin
-    create role sixfold_node nologin;
+    create role sixfold_node nologin connection limit 64;
 exception
     when duplicate_object or unique_violation then null;
     when insufficient_privilege then
         raise notice 'role sixfold_node was not made: this role may not create roles';
+end $$;
+
+-- Nobody's temporary tables fill the database's drive but its owner's.
+do $$
+begin
+    execute format('revoke temporary on database %I from public', current_database());
 end $$;
 
 revoke all on function node_register(uuid, text, text, double precision) from public;

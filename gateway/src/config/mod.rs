@@ -4,6 +4,7 @@
 //! that can't be used stops the start with one line that names the value, its source and the
 //! mend. No other module reads the environment.
 
+mod flags;
 mod keys;
 mod reader;
 mod reference;
@@ -14,7 +15,8 @@ mod units;
 #[cfg(test)]
 mod tests;
 
-pub use keys::{Flags, Key};
+pub use flags::Flags;
+pub use keys::Key;
 pub use reader::{ConfigError, Environment, Source};
 pub use reference::reference;
 pub use show::Shown;

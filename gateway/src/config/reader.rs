@@ -1,6 +1,7 @@
 //! Finds a setting's value in flags, environment and file, and remembers where it was.
 
-use super::keys::{ALL, Flags, Key};
+use super::flags::Flags;
+use super::keys::{ALL, Key};
 use super::show::Shown;
 use std::collections::BTreeMap;
 use std::fmt::{Debug, Display, Formatter};

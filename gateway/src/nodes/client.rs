@@ -111,9 +111,16 @@ impl Lessons {
     fn learn(&self, error: Option<&NodeError>) {
         let mut calls = self.calls();
         match error {
-            Some(
-                NodeError::Unavailable(_) | NodeError::Unauthenticated | NodeError::WrongNode(_),
-            ) => calls.breaker.failed(Instant::now()),
+            Some(NodeError::Unavailable(_) | NodeError::Unauthenticated) => {
+                calls.breaker.failed(Instant::now());
+            }
+            // What answered before may have been that other node, too.
+            Some(NodeError::WrongNode(_)) => {
+                calls.breaker.failed(Instant::now());
+                calls.last_success = None;
+            }
+            // An empty drive says so of everything, also one that is not registered yet.
+            Some(NodeError::NotFound) => {}
             Some(NodeError::Full) => calls.refused = Some((Instant::now(), Refusal::Full)),
             Some(NodeError::Fenced | NodeError::Draining) => {
                 calls.refused = Some((Instant::now(), Refusal::Other));
@@ -200,5 +207,37 @@ impl Chunks for Node {
 
     async fn health(&self) -> Result<Health, NodeError> {
         self.within(self.first_answer, self.chunks.health()).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nodes::fake::{FakeNode, Faults};
+    use sixfold_proto::name::{ChunkIndex, ExtentId};
+
+    /// A wiped drive answers at the address of the node that is meant. Neither that it has nothing
+    /// nor that it is another node says that the one that is meant lives.
+    #[tokio::test]
+    async fn f27_another_node_at_the_address_is_no_sign_of_life() {
+        let fake = FakeNode::new(NodeNumber(1));
+        let limits = NodeLimits::default();
+        let node = Node::new(NodeNumber(1), fake.clone(), &limits);
+        let name = ChunkName { extent: ExtentId(7), index: ChunkIndex::new(0).unwrap() };
+        assert_eq!(node.stat(name).await, Err(NodeError::NotFound));
+        assert_eq!(node.since_success(), None);
+        node.health().await.unwrap();
+        assert!(node.since_success().is_some());
+        for _ in 0..limits.breaker.failures {
+            assert_eq!(node.breaker(), BreakerState::Closed);
+            let refuses = Some(NodeError::WrongNode("node 7 is here".to_owned()));
+            fake.fail(Faults { refuses, ..Faults::default() });
+            assert!(node.health().await.is_err());
+            assert_eq!(node.since_success(), None);
+            fake.fail(Faults::default());
+            assert_eq!(node.stat(name).await, Err(NodeError::NotFound));
+        }
+        assert_eq!(node.breaker(), BreakerState::Open);
+        assert_eq!(node.since_success(), None);
     }
 }

@@ -58,7 +58,8 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// How to call it; `None` when there is no way: an embedded node whose drive is not here.
+    /// How to call it; `None` when there is no way: an embedded node whose drive is not here, or
+    /// one at whose address another node answers now.
     pub fn node(&self) -> Option<&Arc<Node>> {
         self.node.as_ref()
     }
@@ -291,7 +292,8 @@ impl Directory {
         if let Some(chunks) = self.embedded.get(&row.number) {
             return Some(Arc::new(Node::new(row.number, Arc::clone(chunks), &self.limits)));
         }
-        let (settings, address) = (self.remote.as_ref()?, row.address.as_ref()?);
+        let address = row.address.as_ref().filter(|address| !address.is_empty());
+        let (settings, address) = (self.remote.as_ref()?, address?);
         let registration = u64::try_from(row.registration).unwrap_or_default();
         match Remote::new(row.number, registration, address, settings, self.limits.connect) {
             Ok(remote) => Some(Arc::new(Node::new(row.number, Arc::new(remote), &self.limits))),

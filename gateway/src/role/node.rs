@@ -30,7 +30,11 @@ pub async fn run(command: Command) -> anyhow::Result<()> {
     }
     println!("{:<6} {:<10} {:<12} {:<8} address", "node", "state", "zone", "silent");
     for row in &rows {
-        let address = row.address.as_deref().unwrap_or("(embedded)");
+        let address = match row.address.as_deref() {
+            None => "(embedded)",
+            Some("") => "(another node has its address)",
+            Some(address) => address,
+        };
         let silent = format!("{:.0} s", row.silent_for);
         let state = if is_silent(row) { "silent" } else { state_name(row.state) };
         println!("{:<6} {state:<10} {:<12} {silent:<8} {address}", row.number.0, row.zone);

@@ -149,6 +149,14 @@ async fn nodes_keep_their_numbers(meta: &dyn Meta) {
         [NodeState::Full, NodeState::Active]
     );
     assert!(rows[0].silent_for < 60.0);
+    // A wiped drive at the first one's address, which then comes back elsewhere.
+    let wiped = meta.register_node(Uuid::new_v4(), Some("10.0.0.9:9100"), "c", 1.0).await.unwrap();
+    assert_eq!((wiped.number, wiped.address.as_deref()), (NodeNumber(3), Some("10.0.0.9:9100")));
+    let addresses = meta.nodes().await.unwrap().into_iter().map(|row| row.address);
+    let expected = [Some(String::new()), None, wiped.address];
+    assert_eq!(addresses.collect::<Vec<_>>(), expected);
+    let back = meta.register_node(one, Some("10.0.0.2:9100"), "c", 1.0).await.unwrap();
+    assert_eq!(back.address.as_deref(), Some("10.0.0.2:9100"));
     assert_eq!(meta.cluster_id().await.unwrap(), meta.cluster_id().await.unwrap());
 }
 

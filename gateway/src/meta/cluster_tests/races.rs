@@ -195,6 +195,7 @@ async fn the_role_of_a_node_may_call_its_functions_and_nothing_else() {
         "select * from register_node_v1(gen_random_uuid(), null, 'a', 1)",
         "select heartbeat_v1(1::smallint, 1, 'active', 1, 1)",
         "create table t (x int)",
+        "create temporary table t (x int)",
     ] {
         let error = as_node(&mut node, refused).await.unwrap_err();
         assert!(error.contains("permission denied"), "{refused}: {error}");

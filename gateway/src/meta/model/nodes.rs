@@ -27,14 +27,22 @@ pub(super) fn register_node(
     }
     let now = state.now();
     let known = state.nodes.rows.values().find(|(row, _)| row.drive == drive);
+    let number = known.map(|(row, _)| row.number);
+    let known = known.cloned();
+    if let Some(address) = address {
+        let others = state.nodes.rows.values_mut().filter(|(row, _)| Some(row.number) != number);
+        for (other, _) in others.filter(|(row, _)| row.address.as_deref() == Some(address)) {
+            other.address = Some(String::new());
+        }
+    }
     let last = state.nodes.rows.keys().next_back().map_or(0, |number| number.0);
     let row = NodeRow {
-        number: known.map_or(NodeNumber(last + 1), |(row, _)| row.number),
+        number: number.unwrap_or(NodeNumber(last + 1)),
         drive,
         address: address.map(str::to_owned),
         zone: zone.to_owned(),
         weight,
-        registration: known.map_or(1, |(row, _)| row.registration + 1),
+        registration: known.as_ref().map_or(1, |(row, _)| row.registration + 1),
         state: known.map_or(NodeState::Active, |(row, _)| kept(row.state, NodeState::Active)),
         silent_for: 0.0,
     };

@@ -37,7 +37,7 @@ pub struct NodeRow {
     pub number: NodeNumber,
     /// The id on its drive.
     pub drive: Uuid,
-    /// Where it answers; `None` for an embedded node.
+    /// Where it answers; `None` for an embedded node, empty when another has its address now.
     pub address: Option<String>,
     /// Its failure domain.
     pub zone: String,
