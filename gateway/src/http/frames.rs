@@ -120,6 +120,8 @@ enum At {
 #[derive(Debug)]
 pub(super) struct Framing {
     is_signed: bool,
+    /// Whether the body is so large that one of its frames may need more than eight digits.
+    is_large: bool,
     /// The trailers that were announced and have not come, in lower case.
     expected: Vec<String>,
     at: At,
@@ -136,13 +138,21 @@ impl Framing {
         let is_framed = mode.starts_with("STREAMING-");
         is_framed.then(|| {
             let is_signed = mode.starts_with("STREAMING-AWS4-");
-            Self::new(is_signed, trailer_names(headers).collect())
+            let decoded = headers.get("x-amz-decoded-content-length");
+            let size = decoded.and_then(|size| size.to_str().ok()?.parse::<u64>().ok());
+            let is_large = size.is_some_and(|size| size > u64::from(u32::MAX));
+            Self { is_large, ..Self::new(is_signed, trailer_names(headers).collect()) }
         })
+    }
+
+    /// Whether frames may come that s3s can't read; a signed one is refused by its size.
+    pub(super) fn may_have_large_frames(&self) -> bool {
+        self.is_large && !self.is_signed
     }
 
     fn new(is_signed: bool, expected: Vec<String>) -> Self {
         let at = At::Size { size: 0, digits: 0 };
-        Self { is_signed, expected, at, was_small: false, trailers: Vec::new() }
+        Self { is_signed, is_large: false, expected, at, was_small: false, trailers: Vec::new() }
     }
 
     /// Follows one piece.

@@ -6,6 +6,7 @@ use super::document::{Document, Expected, is_too_long, too_long};
 use super::frames::{Framed, Framing};
 use super::health::Health;
 use super::host::Domains;
+use super::large_frames::LargeFrames;
 use super::record::RequestRecord;
 use super::refusal::Refusal;
 use super::response::{self, LoggedBody};
@@ -157,6 +158,10 @@ impl Front {
         match (expected, framing) {
             (Some(expected), _) => {
                 Body::http_body_unsync(Document::new(body, expected, fate.clone()))
+            }
+            (None, Some(framing)) if framing.may_have_large_frames() => {
+                let body = LargeFrames::new(body);
+                Body::http_body_unsync(Framed::new(body, framing, fate.clone()))
             }
             (None, Some(framing)) => {
                 Body::http_body_unsync(Framed::new(body, framing, fate.clone()))

@@ -24,6 +24,7 @@ pub mod tls;
 mod body;
 mod document;
 mod frames;
+mod large_frames;
 mod record;
 mod refusal;
 mod response;

@@ -10,7 +10,17 @@ use std::path::Path;
 /// An exclusive lock on a directory's file `lock`, released when dropped.
 #[derive(Debug)]
 pub struct DirectoryLock {
-    _file: File,
+    file: File,
+}
+
+impl Drop for DirectoryLock {
+    /// A child that was forked a moment ago still has the file open until it runs its own program:
+    /// closing would leave the lock with it.
+    fn drop(&mut self) {
+        if let Err(error) = rustix::fs::flock(&self.file, FlockOperation::Unlock) {
+            tracing::debug!("a directory's lock is left to the end of its file: {error}");
+        }
+    }
 }
 
 impl DirectoryLock {
@@ -44,7 +54,7 @@ impl DirectoryLock {
         file.set_len(0).at("write", &path)?;
         file.rewind().at("write", &path)?;
         writeln!(file, "{}", std::process::id()).at("write", &path)?;
-        Ok(Self { _file: file })
+        Ok(Self { file })
     }
 }
 
