@@ -38,6 +38,9 @@ create table part (
 );
 comment on table part is 'The parts of uploads under way. The body of a part is its own alone; null when the part is empty.';
 
+-- Whether an upload is idle is one look, however many parts it has.
+create index part_by_activity on part (upload_id, modified);
+
 create table deleted_bucket (id bigint primary key);
 comment on table deleted_bucket is
     'Buckets deleted with uploads under way, until the uploads are given up page by page.';
