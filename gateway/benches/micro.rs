@@ -6,7 +6,7 @@ use bytes::Bytes;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use futures::future::join_all;
 use sixfold::data::md5_of_all;
-use sixfold::erasure::{Cells, Codec, Scheme, Stripe};
+use sixfold::erasure::{Cells, Scheme, Stripe, encode, reconstruct_data};
 use sixfold::meta::Meta;
 use sixfold::meta::testing::fresh_database;
 use sixfold::meta::types::{
@@ -26,21 +26,20 @@ const TOKENS: u32 = 150;
 fn codec(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("codec 4+2");
     for size in [4 << 10, 1 << 20] {
-        let codec = Codec::default();
         let stripe = Stripe::new(Scheme::FourTwo, 0, size as u64);
         let bytes = Bytes::from(vec![7; size]);
         group.throughput(Throughput::Bytes(size as u64));
         group.bench_function(format!("encode {size}"), |bencher| {
-            bencher.iter(|| codec.encode(Scheme::FourTwo, &stripe, &bytes));
+            bencher.iter(|| encode(Scheme::FourTwo, &stripe, &bytes));
         });
-        let cells = codec.encode(Scheme::FourTwo, &stripe, &bytes);
+        let cells = encode(Scheme::FourTwo, &stripe, &bytes);
         let mut lossy: Cells = std::array::from_fn(|index| Some(cells[index].clone()));
         lossy[0] = None;
         lossy[3] = None;
         group.bench_function(format!("two data cells back {size}"), |bencher| {
             bencher.iter_batched(
                 || lossy.clone(),
-                |mut cells| codec.reconstruct_data(Scheme::FourTwo, &mut cells).unwrap(),
+                |mut cells| reconstruct_data(Scheme::FourTwo, &mut cells).unwrap(),
                 BatchSize::SmallInput,
             );
         });

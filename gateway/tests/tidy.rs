@@ -58,7 +58,7 @@ fn root() -> PathBuf {
 /// Every Rust file that people write.
 fn sources() -> Vec<Source> {
     let mut found = Vec::new();
-    for package in ["gateway", "node", "proto", "compat-tests"] {
+    for package in ["lanes", "gateway", "node", "proto", "compat-tests"] {
         collect(&root().join(package), &mut found);
     }
     assert!(found.len() > 50, "the sources were not found");

@@ -8,7 +8,7 @@
 use super::ranks::{Rank, ranks};
 use super::task::compute;
 use super::{ReadError, Shared};
-use crate::erasure::{Cells, Geometry, Stripe};
+use crate::erasure::{Cells, Geometry, Stripe, reconstruct_data};
 use crate::meta::types::{BodyId, Extent};
 use crate::nodes::Node;
 use bytes::Bytes;
@@ -135,11 +135,10 @@ impl Gather {
     }
 
     async fn decode(&mut self, round: &mut Round) -> Result<(), ReadError> {
-        let (codec, scheme) = (Arc::clone(&self.shared.codec), self.extent.scheme);
+        let scheme = self.extent.scheme;
         let mut cells = std::mem::take(&mut round.cells);
         let size = round.stripe.cell_size * scheme.data_count();
-        let decoded =
-            compute(size, move || codec.reconstruct_data(scheme, &mut cells).map(|()| cells));
+        let decoded = compute(size, move || reconstruct_data(scheme, &mut cells).map(|()| cells));
         round.cells = decoded.await.map_err(|_| self.too_few())?;
         Ok(())
     }

@@ -31,7 +31,7 @@ pub use md5::md5_of_all;
 pub use read::BodyStream;
 pub use write::Written;
 
-use crate::erasure::{Codec, Scheme};
+use crate::erasure::Scheme;
 use crate::meta::Meta;
 use crate::meta::types::{BodyId, Extent, Move};
 use crate::nodes::Directory;
@@ -62,7 +62,6 @@ struct Shared {
     meta: Arc<dyn Meta>,
     lease: Arc<dyn CurrentLease>,
     limits: DataLimits,
-    codec: Arc<Codec>,
     memory: Memory,
     hedges: Hedges,
     running: Arc<RunningReads>,
@@ -82,7 +81,6 @@ impl Data {
             missing: Missing::start(Arc::clone(&meta)),
             memory: Memory::new(limits.stripes_in_process),
             hedges: Hedges::new(limits.hedge_percent),
-            codec: Arc::default(),
             running: Arc::default(),
             md5: Arc::default(),
             directory,

@@ -4,7 +4,7 @@ use super::gather::Gather;
 use super::lanes::{Acks, Encoded, Lanes, Target};
 use super::task::compute;
 use super::{ReadError, Shared};
-use crate::erasure::{Codec, Scheme, Stripe};
+use crate::erasure::{self, Scheme, Stripe};
 use crate::meta::types::{ChunkSet, Extent};
 use crate::nodes::NotPlaced;
 use bytes::Bytes;
@@ -41,7 +41,6 @@ impl From<ReadError> for SpreadError {
 
 /// Encodes one stripe: six cells with their checksums.
 pub(super) fn encode(
-    codec: &Codec,
     cluster: Uuid,
     extent: ExtentId,
     scheme: Scheme,
@@ -49,7 +48,7 @@ pub(super) fn encode(
     bytes: &Bytes,
 ) -> Vec<Cell> {
     let stripe = Stripe::new(scheme, number, bytes.len() as u64);
-    let cells = codec.encode(scheme, &stripe, bytes);
+    let cells = erasure::encode(scheme, &stripe, bytes);
     with_checksums(cluster, extent, number, cells)
 }
 
@@ -147,11 +146,10 @@ pub(super) async fn rebuild(
         let room = shared.memory.room(shared.limits.stripe_wait).await;
         let room = room.map_err(|full| SpreadError::SlowDown { waited_ms: full.waited_ms })?;
         let mut cells = gather.data(number, shared.limits.later_stripe_wait()).await?;
-        let codec = Arc::clone(&shared.codec);
         let cluster = shared.directory.cluster();
         let size = cells.iter().flatten().map(Bytes::len).sum();
         let rebuilt = compute(size, move || {
-            codec.reconstruct(scheme, &mut cells).ok()?;
+            erasure::reconstruct(scheme, &mut cells).ok()?;
             let cells = cells.into_iter().collect::<Option<Vec<_>>>()?;
             Some(with_checksums(cluster, id, number, cells))
         });

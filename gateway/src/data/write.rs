@@ -202,10 +202,10 @@ impl Open {
 impl Target {
     /// The work of encoding a stripe.
     fn encoding(&self, number: u32, piece: Piece) -> impl FnOnce() -> Encoded + Send + 'static {
-        let (codec, cluster) = (Arc::clone(&self.shared.codec), self.shared.directory.cluster());
+        let cluster = self.shared.directory.cluster();
         let (extent, scheme) = (self.extent, self.scheme);
         move || {
-            let cells = encode(&codec, cluster, extent, scheme, number, &piece.bytes);
+            let cells = encode(cluster, extent, scheme, number, &piece.bytes);
             Encoded { cells, room: piece.room }
         }
     }

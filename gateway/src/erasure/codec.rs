@@ -1,21 +1,13 @@
 //! A stripe's bytes to six cells, and any lost cells back from those that are left.
 //!
-//! The Reed-Solomon code comes from `reed-solomon-simd`. It copies the data cells into a work
-//! space of its own; the cells themselves are slices of the stripe and copied only where they
-//! need padding. Work spaces are kept for reuse, a bounded number of them.
-//!
-//! Decoding has a fixed price of about a quarter of a millisecond, whatever the cells' size:
-//! it is paid only by stripes that lost a data cell.
+//! The data cells are slices of the stripe, copied only where they need padding; the parity
+//! cells are made in one pass over them.
 
 use super::Scheme;
 use super::geometry::Stripe;
 use bytes::{Bytes, BytesMut};
-use reed_solomon_simd::{ReedSolomonDecoder, ReedSolomonEncoder};
+use sixfold_lanes::parity::{self, Parity};
 use sixfold_proto::name::CHUNKS_PER_EXTENT;
-use std::sync::{Mutex, PoisonError};
-
-/// Work spaces kept for reuse, of each kind. More can be in use at a time; the others are freed.
-const KEPT_WORK_SPACES: usize = 16;
 
 /// Fewer cells than the scheme needs, or cells of different sizes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -25,86 +17,66 @@ pub struct TooFewCells;
 /// The six cells of a stripe, those that are known.
 pub type Cells = [Option<Bytes>; CHUNKS_PER_EXTENT];
 
-/// Encodes and reconstructs. Holds nothing but work spaces.
-#[derive(Default)]
-pub struct Codec {
-    encoders: Mutex<Vec<ReedSolomonEncoder>>,
-    decoders: Mutex<Vec<ReedSolomonDecoder>>,
+/// The six cells of a stripe whose bytes are `bytes`, data cells first.
+pub fn encode(scheme: Scheme, stripe: &Stripe, bytes: &Bytes) -> Vec<Bytes> {
+    let mut cells = data_cells(scheme, stripe, bytes);
+    let parity = parity_cells(scheme, &cells);
+    cells.extend(parity);
+    cells
 }
 
-impl Codec {
-    /// The six cells of a stripe whose bytes are `bytes`, data cells first.
-    pub fn encode(&self, scheme: Scheme, stripe: &Stripe, bytes: &Bytes) -> Vec<Bytes> {
-        let mut cells = data_cells(scheme, stripe, bytes);
-        if scheme.parity_count() > 0 {
-            let parity = self.parity(scheme, &cells);
-            cells.extend(parity);
-        }
-        cells
+/// Fills in every cell that is `None`.
+pub fn reconstruct(scheme: Scheme, cells: &mut Cells) -> Result<(), TooFewCells> {
+    reconstruct_data(scheme, cells)?;
+    let (data, parity) = cells.split_at_mut(scheme.data_count());
+    if parity.iter().all(Option::is_some) {
+        return Ok(());
     }
+    let data = data.iter().flatten().cloned().collect::<Vec<_>>();
+    for (cell, made) in parity.iter_mut().zip(parity_cells(scheme, &data)) {
+        cell.get_or_insert(made);
+    }
+    Ok(())
+}
 
-    /// Fills in every cell that is `None`.
-    pub fn reconstruct(&self, scheme: Scheme, cells: &mut Cells) -> Result<(), TooFewCells> {
-        self.reconstruct_data(scheme, cells)?;
-        if cells.iter().all(Option::is_some) {
-            return Ok(());
-        }
-        let data = cells.iter().take(scheme.data_count()).flatten().cloned().collect::<Vec<_>>();
-        let parity = self.parity(scheme, &data);
-        for (cell, parity) in cells.iter_mut().skip(scheme.data_count()).zip(parity) {
-            cell.get_or_insert(parity);
-        }
-        Ok(())
+/// Fills in every data cell that is `None`.
+pub fn reconstruct_data(scheme: Scheme, cells: &mut Cells) -> Result<(), TooFewCells> {
+    let data_count = scheme.data_count();
+    let mut lost = (0..data_count).filter(|&index| cells[index].is_none());
+    let (first, second) = (lost.next(), lost.next());
+    if lost.next().is_some() {
+        return Err(TooFewCells);
     }
+    let Some(first) = first else { return Ok(()) };
+    let mut sizes = cells.iter().flatten().map(Bytes::len);
+    let size = sizes.next();
+    if sizes.any(|other| Some(other) != size) {
+        return Err(TooFewCells);
+    }
+    let known = cells.each_ref().map(Option::as_deref);
+    let data = &known[..data_count];
+    let mut parity = known[data_count..].iter().copied();
+    let [p, q] = [parity.next().flatten(), parity.next().flatten()];
+    let restored = match (second, p, q) {
+        (None, Some(p), _) => [Some(parity::restore_one(data, Parity::P, p)), None],
+        (None, None, Some(q)) => [Some(parity::restore_one(data, Parity::Q, q)), None],
+        (Some(_), Some(p), Some(q)) => parity::restore_two(data, p, q).map(Some),
+        _ => return Err(TooFewCells),
+    };
+    for (index, cell) in [Some(first), second].into_iter().flatten().zip(restored) {
+        cells[index] = cell.map(Bytes::from);
+    }
+    Ok(())
+}
 
-    /// Fills in every data cell that is `None`.
-    pub fn reconstruct_data(&self, scheme: Scheme, cells: &mut Cells) -> Result<(), TooFewCells> {
-        let data_count = scheme.data_count();
-        if cells[..data_count].iter().all(Option::is_some) {
-            return Ok(());
-        }
-        let mut known = cells.iter().flatten();
-        let cell_size = known.next().ok_or(TooFewCells)?.len();
-        if known.clone().count() + 1 < data_count || known.any(|cell| cell.len() != cell_size) {
-            return Err(TooFewCells);
-        }
-        let mut decoder = self.decoder(scheme, cell_size).ok_or(TooFewCells)?;
-        let restored = decode(&mut decoder, data_count, cells).map_err(|_| TooFewCells)?;
-        for (index, cell) in restored {
-            cells[index] = Some(cell);
-        }
-        keep(&self.decoders, decoder);
-        Ok(())
-    }
-
-    fn parity(&self, scheme: Scheme, data: &[Bytes]) -> Vec<Bytes> {
-        let cell_size = data.first().map_or(0, Bytes::len);
-        // Both calls fail only for counts and sizes that no scheme and no geometry has.
-        let Some(mut encoder) = self.encoder(scheme, cell_size) else { return Vec::new() };
-        let parity = encode_parity(&mut encoder, data).unwrap_or_default();
-        keep(&self.encoders, encoder);
-        parity
-    }
-
-    fn encoder(&self, scheme: Scheme, cell_size: usize) -> Option<ReedSolomonEncoder> {
-        let (data_count, parity_count) = (scheme.data_count(), scheme.parity_count());
-        match take(&self.encoders) {
-            Some(mut encoder) => {
-                encoder.reset(data_count, parity_count, cell_size).ok().map(|()| encoder)
-            }
-            None => ReedSolomonEncoder::new(data_count, parity_count, cell_size).ok(),
-        }
-    }
-
-    fn decoder(&self, scheme: Scheme, cell_size: usize) -> Option<ReedSolomonDecoder> {
-        let (data_count, parity_count) = (scheme.data_count(), scheme.parity_count());
-        match take(&self.decoders) {
-            Some(mut decoder) => {
-                decoder.reset(data_count, parity_count, cell_size).ok().map(|()| decoder)
-            }
-            None => ReedSolomonDecoder::new(data_count, parity_count, cell_size).ok(),
-        }
-    }
+fn parity_cells(scheme: Scheme, data: &[Bytes]) -> Vec<Bytes> {
+    let data = data.iter().map(|cell| &cell[..]).collect::<Vec<_>>();
+    let cells = match scheme {
+        Scheme::FourTwo => Vec::from(parity::both(&data)),
+        Scheme::FiveOne => vec![parity::sum(&data)],
+        Scheme::SixZero => Vec::new(),
+    };
+    cells.into_iter().map(Bytes::from).collect()
 }
 
 /// The data cells of a stripe: slices of its bytes, the last ones padded with zeros.
@@ -125,47 +97,6 @@ fn padded(cell: &Bytes, stripe: &Stripe) -> Bytes {
     padded.freeze()
 }
 
-fn encode_parity(
-    encoder: &mut ReedSolomonEncoder,
-    data: &[Bytes],
-) -> Result<Vec<Bytes>, reed_solomon_simd::Error> {
-    for cell in data {
-        encoder.add_original_shard(cell)?;
-    }
-    Ok(encoder.encode()?.recovery_iter().map(Bytes::copy_from_slice).collect())
-}
-
-fn decode(
-    decoder: &mut ReedSolomonDecoder,
-    data_count: usize,
-    cells: &Cells,
-) -> Result<Vec<(usize, Bytes)>, reed_solomon_simd::Error> {
-    for (index, cell) in cells.iter().enumerate() {
-        let Some(cell) = cell else { continue };
-        if index < data_count {
-            decoder.add_original_shard(index, cell)?;
-        } else {
-            decoder.add_recovery_shard(index - data_count, cell)?;
-        }
-    }
-    let result = decoder.decode()?;
-    Ok(result
-        .restored_original_iter()
-        .map(|(index, cell)| (index, Bytes::copy_from_slice(cell)))
-        .collect())
-}
-
-fn take<T>(spaces: &Mutex<Vec<T>>) -> Option<T> {
-    spaces.lock().unwrap_or_else(PoisonError::into_inner).pop()
-}
-
-fn keep<T>(spaces: &Mutex<Vec<T>>, space: T) {
-    let mut spaces = spaces.lock().unwrap_or_else(PoisonError::into_inner);
-    if spaces.len() < KEPT_WORK_SPACES {
-        spaces.push(space);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -177,17 +108,17 @@ mod tests {
     }
 
     /// Loses every set of cells that the scheme allows, and one more.
-    fn check_all_losses(codec: &Codec, scheme: Scheme, size: usize) {
+    fn check_all_losses(scheme: Scheme, size: usize) {
         let stripe = Geometry::new(scheme, size as u64).stripe(0);
         let bytes = bytes(size, 7);
-        let cells = codec.encode(scheme, &stripe, &bytes);
+        let cells = encode(scheme, &stripe, &bytes);
         assert_eq!(cells.len(), CHUNKS_PER_EXTENT);
         assert!(cells.iter().all(|cell| cell.len() == stripe.cell_size));
         for lost in 0..64_u8 {
             let mut left: Cells = std::array::from_fn(|index| {
                 (lost & (1 << index) == 0).then(|| cells[index].clone())
             });
-            let outcome = codec.reconstruct(scheme, &mut left);
+            let outcome = reconstruct(scheme, &mut left);
             if lost.count_ones() as usize > scheme.parity_count() {
                 let data_lost = (0..scheme.data_count()).any(|index| lost & (1 << index) != 0);
                 assert_eq!(outcome.is_err(), data_lost, "{scheme:?} {lost:06b}");
@@ -200,10 +131,9 @@ mod tests {
 
     #[test]
     fn every_loss_that_a_scheme_allows_is_made_good() {
-        let codec = Codec::default();
         for scheme in Scheme::ALL {
             for size in [1, 2, 7, 8, 9, 63, 64, 65, 511, 4096, 100_003] {
-                check_all_losses(&codec, scheme, size);
+                check_all_losses(scheme, size);
             }
         }
     }
@@ -212,7 +142,7 @@ mod tests {
     fn full_data_cells_are_not_copied() {
         let bytes = bytes(4096, 0);
         let stripe = Geometry::new(Scheme::FourTwo, 4096).stripe(0);
-        let cells = Codec::default().encode(Scheme::FourTwo, &stripe, &bytes);
+        let cells = encode(Scheme::FourTwo, &stripe, &bytes);
         assert!(cells[..4].iter().all(|cell| bytes.as_ptr_range().contains(&cell.as_ptr())));
     }
 
@@ -220,8 +150,7 @@ mod tests {
     fn cells_of_different_sizes_are_refused() {
         let mut cells: Cells = [4, 4, 6, 4, 4, 4].map(|size| Some(bytes(size, 1)));
         cells[0] = None;
-        let codec = Codec::default();
-        assert_eq!(codec.reconstruct(Scheme::FourTwo, &mut cells), Err(TooFewCells));
+        assert_eq!(reconstruct(Scheme::FourTwo, &mut cells), Err(TooFewCells));
     }
 
     proptest! {
@@ -232,14 +161,14 @@ mod tests {
             first in 0..6_usize,
             second in 0..6_usize,
         ) {
-            let (codec, scheme) = (Codec::default(), Scheme::FourTwo);
+            let scheme = Scheme::FourTwo;
             let stripe = Geometry::new(scheme, size as u64).stripe(0);
             let bytes = bytes(size, seed);
             let mut cells: Cells = std::array::from_fn({
-                let whole = codec.encode(scheme, &stripe, &bytes);
+                let whole = encode(scheme, &stripe, &bytes);
                 move |index| (index != first && index != second).then(|| whole[index].clone())
             });
-            codec.reconstruct_data(scheme, &mut cells).unwrap();
+            reconstruct_data(scheme, &mut cells).unwrap();
             let joined = cells[..4].iter().flatten().flatten().copied().collect::<Vec<_>>();
             prop_assert_eq!(&joined[..size], &bytes[..]);
         }

@@ -3,13 +3,13 @@
 //! An extent is cut into stripes, each stripe into as many data cells as the scheme has data
 //! chunks; data cell `i` of a stripe with cells of `c` bytes holds the stripe's bytes
 //! `[i * c, (i + 1) * c)`, so that a range touches only the cells it lies in. All stripes are
-//! full (cells of 256 KiB) but the last, whose cells are as small as its bytes allow: their
-//! size is even, as the codec wants it, and what is left over is padded with zeros.
+//! full (cells of 256 KiB) but the last, whose cells are as small as its bytes allow:
+//! what is left over is padded with zeros.
 //!
 //! ```text
 //! 4+2, an extent of 1 MiB + 10 bytes:   chunk 0   chunk 1   chunk 2   chunk 3   4, 5: parity
 //!                           stripe 0    256 KiB   256 KiB   256 KiB   256 KiB
-//!                           stripe 1    0..4      4..8      8..10 00  00 00
+//!                           stripe 1    0..3      3..6      6..9      9..10 00 00
 //! ```
 //!
 //! Everything follows from the scheme and the extent's size; nothing else is stored.
@@ -49,8 +49,7 @@ pub struct Stripe {
 impl Stripe {
     /// A stripe of `size` bytes, above 0 and at most [`stripe_bytes`].
     pub fn new(scheme: Scheme, number: u32, size: u64) -> Self {
-        let smallest = size.div_ceil(scheme.data_count() as u64);
-        let cell_size = smallest.next_multiple_of(2) as usize;
+        let cell_size = size.div_ceil(scheme.data_count() as u64) as usize;
         Self { number, start: u64::from(number) * stripe_bytes(scheme), size, cell_size }
     }
 
@@ -156,7 +155,7 @@ mod tests {
             for number in 0..geometry.stripe_count() {
                 let stripe = geometry.stripe(number);
                 prop_assert_eq!(stripe.start, next);
-                prop_assert!(stripe.cell_size.is_multiple_of(2) && stripe.cell_size <= MAX_CELL_BYTES);
+                prop_assert!(stripe.cell_size <= MAX_CELL_BYTES);
                 if number + 1 < geometry.stripe_count() {
                     prop_assert_eq!(stripe.cell_size, MAX_CELL_BYTES);
                 }

@@ -4,6 +4,6 @@ mod codec;
 mod geometry;
 mod scheme;
 
-pub use codec::{Cells, Codec, TooFewCells};
+pub use codec::{Cells, TooFewCells, encode, reconstruct, reconstruct_data};
 pub use geometry::{Geometry, Stripe, max_stripes, stripe_bytes};
 pub use scheme::Scheme;

@@ -2,11 +2,10 @@
 //! second, which makes it the dearest step of an upload; eight of them side by side in the lanes
 //! of vectors cost as much as one.
 
-mod lanes;
 mod queue;
 
-use lanes::{BLOCK_BYTES, Block, EMPTY, LANES, State};
 pub(super) use queue::{Member, Queue};
+use sixfold_lanes::md5::{BLOCK_BYTES, Block, EMPTY, LANES, State, compress_all, compress_one};
 
 /// MD5 of the bytes so far.
 #[derive(Clone, Debug)]
@@ -26,7 +25,7 @@ impl Md5 {
     /// Takes the next bytes.
     pub(super) fn update(&mut self, bytes: &[u8]) {
         let blocks = self.take_edges(bytes);
-        lanes::compress_one(&mut self.state, blocks);
+        compress_one(&mut self.state, blocks);
     }
 
     /// The MD5 of all bytes.
@@ -61,7 +60,7 @@ impl Md5 {
             if used + head.len() < BLOCK_BYTES {
                 return &[];
             }
-            lanes::compress_one(&mut self.state, &[self.rest]);
+            compress_one(&mut self.state, &[self.rest]);
             bytes = tail;
         }
         let (blocks, rest) = bytes.as_chunks();
@@ -94,7 +93,7 @@ fn update_all(messages: &mut [(Md5, bytes::Bytes)]) {
         open.retain(|(_, blocks)| !blocks.is_empty());
     }
     for (state, blocks) in open {
-        lanes::compress_one(state, blocks);
+        compress_one(state, blocks);
     }
 }
 
@@ -105,7 +104,7 @@ fn hash_lanes(messages: &mut [(&mut State, &[Block])]) {
     let lane = |lane: usize| if lane < messages.len() { lane } else { 0 };
     let blocks = std::array::from_fn(|at| &messages[lane(at)].1[..count]);
     let mut states = std::array::from_fn(|at| *messages[lane(at)].0);
-    lanes::compress_all(&mut states, &blocks);
+    compress_all(&mut states, &blocks);
     for ((state, blocks), hashed) in messages.iter_mut().zip(states) {
         **state = hashed;
         *blocks = &blocks[count..];

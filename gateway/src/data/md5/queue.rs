@@ -1,9 +1,9 @@
 //! Gathers the stripes of uploads that are under way at the same time, so that they are hashed
 //! side by side.
 
-use super::lanes::LANES;
 use super::{Md5, update_all};
 use bytes::Bytes;
+use sixfold_lanes::md5::LANES;
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};

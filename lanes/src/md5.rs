@@ -1,23 +1,23 @@
-//! MD5's compression of several messages at once: one message in each lane of a vector.
-//!
-//! Plain Rust over arrays of lanes, of which the compiler makes vector code where wide vectors
-//! are allowed. A function compiled for wide vectors may run only on a processor that has them;
-//! calling it after the processor was asked is the only unsafe code of the gateway.
+//! MD5's compression (RFC 1321) of several messages at once: one message in each lane of a vector.
+
+#![allow(clippy::inline_always)] // What isn't inlined isn't compiled for wide vectors.
+
+use crate::widest::{self, Work};
 
 /// Bytes of a block.
-pub(super) const BLOCK_BYTES: usize = 64;
+pub const BLOCK_BYTES: usize = 64;
 
 /// Messages hashed at once.
-pub(super) const LANES: usize = 8;
+pub const LANES: usize = 8;
 
 /// A block of a message.
-pub(super) type Block = [u8; BLOCK_BYTES];
+pub type Block = [u8; BLOCK_BYTES];
 
 /// What has been hashed of a message so far.
-pub(super) type State = [u32; 4];
+pub type State = [u32; 4];
 
 /// The state of a message of which nothing has been hashed.
-pub(super) const EMPTY: State = [0x6745_2301, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476];
+pub const EMPTY: State = [0x6745_2301, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476];
 
 /// The first 32 bits behind the point of `|sin(1)|`, `|sin(2)|`, … for each step.
 const SINES: [u32; 64] = [
@@ -92,46 +92,29 @@ const ROTATIONS: [[u32; 4]; 4] =
     [[7, 12, 17, 22], [5, 9, 14, 20], [4, 11, 16, 23], [6, 10, 15, 21]];
 
 /// Hashes the blocks of one message.
-pub(super) fn compress_one(state: &mut State, blocks: &[Block]) {
+pub fn compress_one(state: &mut State, blocks: &[Block]) {
     let mut states = [*state];
     compress(&mut states, &[blocks]);
     [*state] = states;
 }
 
 /// Hashes the blocks of several messages: of each as many as the shortest has.
-pub(super) fn compress_all(states: &mut [State; LANES], blocks: &[&[Block]; LANES]) {
-    #[cfg(target_arch = "x86_64")]
-    {
-        use std::arch::is_x86_feature_detected as has;
-        if has!("avx512f") && has!("avx512vl") {
-            // SAFETY: the processor has what the function is compiled for.
-            #[allow(unsafe_code)] // Has no safe form: the check is at run time.
-            return unsafe { compress_avx512(states, blocks) };
-        }
-        if has!("avx2") {
-            // SAFETY: the processor has what the function is compiled for.
-            #[allow(unsafe_code)] // Has no safe form: the check is at run time.
-            return unsafe { compress_avx2(states, blocks) };
-        }
+pub fn compress_all(states: &mut [State; LANES], blocks: &[&[Block]; LANES]) {
+    widest::run(CompressAll(states, blocks));
+}
+
+struct CompressAll<'a>(&'a mut [State; LANES], &'a [&'a [Block]; LANES]);
+
+impl Work for CompressAll<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        compress(self.0, self.1);
     }
-    compress(states, blocks);
 }
 
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx512vl")]
-fn compress_avx512(states: &mut [State; LANES], blocks: &[&[Block]; LANES]) {
-    compress(states, blocks);
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2")]
-fn compress_avx2(states: &mut [State; LANES], blocks: &[&[Block]; LANES]) {
-    compress(states, blocks);
-}
-
-/// Inlined into each of the functions above, and there compiled for what they allow.
 #[inline(always)]
-#[allow(clippy::inline_always)] // Its speed is what this file is for.
 fn compress<const N: usize>(states: &mut [State; N], blocks: &[&[Block]; N]) {
     let mut sums: [[u32; N]; 4] =
         std::array::from_fn(|part| std::array::from_fn(|lane| states[lane][part]));
@@ -154,7 +137,6 @@ fn compress<const N: usize>(states: &mut [State; N], blocks: &[&[Block]; N]) {
 
 /// The words of a block of each message, those of one index side by side.
 #[inline(always)]
-#[allow(clippy::inline_always)] // As above.
 fn words<const N: usize>(blocks: &[&[Block]; N], at: usize) -> [[u32; N]; 16] {
     let mut words = [[0; N]; 16];
     for lane in 0..N {
@@ -167,7 +149,6 @@ fn words<const N: usize>(blocks: &[&[Block]; N], at: usize) -> [[u32; N]; 16] {
 
 /// The four rounds of 16 steps.
 #[inline(always)]
-#[allow(clippy::inline_always)] // As above.
 fn rounds(mut state: State, word: impl Fn(usize) -> u32) -> State {
     for i in 0..16 {
         let [_, b, c, d] = state;
@@ -192,7 +173,6 @@ fn rounds(mut state: State, word: impl Fn(usize) -> u32) -> State {
 }
 
 #[inline(always)]
-#[allow(clippy::inline_always)] // As above.
 fn step([a, b, c, d]: State, mixed: u32, word: u32, sine: u32, rotation: u32) -> State {
     let sum = a.wrapping_add(mixed).wrapping_add(word).wrapping_add(sine);
     [d, sum.rotate_left(rotation).wrapping_add(b), b, c]
