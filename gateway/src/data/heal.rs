@@ -29,7 +29,9 @@ pub(super) async fn heal(shared: &Arc<Shared>, extent: &Extent) -> Result<Option
         let (unfinished, ledger) = Unfinished::new(&shared.directory);
         drop(unfinished.keep());
         let (shared, id, scheme) = (Arc::clone(shared), extent.id, extent.scheme);
-        let target = Target { shared, lease, ledger, extent: id, scheme, placement: homes };
+        // Nothing counts as kept: here is time to wait for a node that is slow.
+        let kept = [false; CHUNKS_PER_EXTENT];
+        let target = Target { shared, lease, ledger, extent: id, scheme, placement: homes, kept };
         let acks = rebuild(&target, extent.clone(), absent).await.map_err(ReadError::from)?;
         healed.0 |= ChunkSet::of(|index| acks.durable[index]).0;
     }

@@ -36,10 +36,13 @@ pub(super) struct Target {
     pub(super) extent: ExtentId,
     pub(super) scheme: Scheme,
     pub(super) placement: Placement,
+    /// The chunks that an earlier attempt has made durable.
+    pub(super) kept: [bool; CHUNKS_PER_EXTENT],
 }
 
 /// How the puts ended.
 pub(super) struct Acks {
+    /// Those of an earlier attempt among them.
     pub(super) durable: [bool; CHUNKS_PER_EXTENT],
     /// Those that failed, or were given up.
     pub(super) lost: Vec<(usize, NodeError)>,
@@ -94,17 +97,19 @@ impl Target {
             let items = [PutItem::Cell(cells[index].clone()), PutItem::End];
             self.put(index, futures::stream::iter(items).boxed())
         });
-        self.acks(puts.collect(), Vec::new()).await
+        // The cells stay at hand: whatever is lost can be sent to other nodes.
+        self.acks(puts.collect(), Vec::new(), 0).await
     }
 
     /// Waits for acknowledgements until all are there, the rest is given up, or the time is up.
+    /// Lost chunks can be made anew where `fewest` are kept.
     async fn acks<F: Future<Output = Ack> + Send>(
         &self,
         mut puts: FuturesUnordered<F>,
         mut lost: Vec<(usize, NodeError)>,
+        fewest: usize,
     ) -> Acks {
-        let mut durable = [false; CHUNKS_PER_EXTENT];
-        let mut open = CHUNKS_PER_EXTENT;
+        let mut durable = self.kept;
         let started = Instant::now();
         let limits = &self.shared.limits;
         while !puts.is_empty() {
@@ -112,28 +117,36 @@ impl Target {
                 Ok(Some((index, Ok(_)))) => durable[index] = true,
                 Ok(Some((index, Err(error)))) => lost.push((index, error)),
                 Ok(None) => break,
-                Err(_) if self.can_do_with(&durable) => break,
+                Err(_) if self.can_do_with(&durable, fewest) => break,
                 Err(_) if started.elapsed() >= limits.spread_wait => break,
                 Err(_) => {}
             }
-            open = puts.len();
         }
-        if open > 0 && !puts.is_empty() {
+        if !puts.is_empty() {
             self.give_up_silent(&durable, &mut lost);
         }
         Acks { durable, lost }
     }
 
-    /// Whether the extent can be finished with only these chunks: they suffice, or the others
-    /// can be made anew on other nodes.
-    fn can_do_with(&self, kept: &[bool; CHUNKS_PER_EXTENT]) -> bool {
+    /// Whether the extent can be finished with only these chunks: they suffice, or they are at
+    /// least `fewest` and the others can be made anew on other nodes, which is tried once.
+    fn can_do_with(&self, kept: &[bool; CHUNKS_PER_EXTENT], fewest: usize) -> bool {
         let count = kept.iter().filter(|kept| **kept).count();
         count >= self.scheme.commit_at()
-            || (count >= self.scheme.rebuild_at() && self.substitutes(kept).is_some())
+            || (!self.is_second_attempt() && count >= fewest && self.substitutes(kept).is_some())
     }
 
-    /// The placement with other nodes for the chunks that are not kept.
-    pub(super) fn substitutes(&self, kept: &[bool; CHUNKS_PER_EXTENT]) -> Option<Placement> {
+    fn is_second_attempt(&self) -> bool {
+        self.kept.contains(&true)
+    }
+
+    /// The target of a second attempt: other nodes for the chunks that are not durable.
+    pub(super) fn with_substitutes(&self, acks: &Acks) -> Option<Self> {
+        let placement = self.substitutes(&acks.durable)?;
+        Some(Self { placement, kept: acks.durable, ..self.clone() })
+    }
+
+    fn substitutes(&self, kept: &[bool; CHUNKS_PER_EXTENT]) -> Option<Placement> {
         let kept_nodes = std::array::from_fn(|index| kept[index].then_some(self.placement[index]));
         let avoided = (0..CHUNKS_PER_EXTENT).filter(|&index| !kept[index]);
         let avoided = avoided.map(|index| self.placement[index]).collect::<Vec<_>>();
@@ -187,7 +200,8 @@ impl Lanes {
         self.send(|_| PutItem::End, None).await;
         let lanes = std::mem::take(&mut self.by_chunk).into_iter().flatten();
         let puts = lanes.map(|lane| lane.put).collect::<FuturesUnordered<_>>();
-        self.target.acks(puts, self.lost).await
+        let fewest = self.target.scheme.rebuild_at();
+        self.target.acks(puts, self.lost, fewest).await
     }
 
     /// How many lanes have not failed.
@@ -227,6 +241,7 @@ impl Lanes {
         }
         let started = Instant::now();
         let limits = self.target.shared.limits.clone();
+        let fewest = self.target.scheme.rebuild_at();
         while !sends.is_empty() {
             match tokio::time::timeout(limits.stall_give_up, sends.next()).await {
                 Ok(Some((index, is_sent))) => {
@@ -237,9 +252,10 @@ impl Lanes {
                 }
                 Ok(None) => break,
                 Err(_) => {
-                    let kept = std::array::from_fn(|i| self.by_chunk[i].is_some() && !waiting[i]);
+                    let goes_on = |i: usize| self.by_chunk[i].is_some() && !waiting[i];
+                    let kept = std::array::from_fn(|i| self.target.kept[i] || goes_on(i));
                     let is_over = started.elapsed() >= limits.spread_wait;
-                    if is_over || self.target.can_do_with(&kept) {
+                    if is_over || self.target.can_do_with(&kept, fewest) {
                         self.give_up(waiting);
                         break;
                     }

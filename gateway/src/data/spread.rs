@@ -73,13 +73,12 @@ pub(super) async fn spread_single(
     let mut target = target;
     if acks.durable_count() < target.scheme.commit_at() {
         // The cells are still at hand: lost ones go to other nodes as they are.
-        let Some(placement) = target.substitutes(&acks.durable) else {
+        let Some(substituted) = target.with_substitutes(&acks) else {
             return Err(too_few(&acks.lost));
         };
-        target.placement = placement;
+        target = substituted;
         let lost = all.into_iter().filter(|&index| !acks.durable[index]).collect::<Vec<_>>();
-        let again = target.put_single(&encoded.cells, &lost).await;
-        acks = acks.joined(again);
+        acks = target.put_single(&encoded.cells, &lost).await;
     }
     target.settled(start, size, &acks)
 }
@@ -117,14 +116,13 @@ impl Spread {
             return Err(too_few(&acks.lost));
         }
         if durable < target.scheme.commit_at() {
-            let Some(placement) = target.substitutes(&acks.durable) else {
+            let Some(substituted) = target.with_substitutes(&acks) else {
                 return Err(too_few(&acks.lost));
             };
             let known = target.extent(start, size, &acks);
-            target.placement = placement;
+            target = substituted;
             let lost = known.missing;
-            let again = rebuild(&target, known, lost).await?;
-            acks = acks.joined(again);
+            acks = rebuild(&target, known, lost).await?;
         }
         target.settled(start, size, &acks)
     }
@@ -181,12 +179,6 @@ impl Acks {
     fn durable_count(&self) -> usize {
         self.durable.iter().filter(|durable| **durable).count()
     }
-
-    /// With the acknowledgements of a second attempt, whose failures are the ones that count.
-    fn joined(self, again: Self) -> Self {
-        let durable = std::array::from_fn(|i| self.durable[i] || again.durable[i]);
-        Self { durable, lost: again.lost }
-    }
 }
 
 fn too_few(lost: &[(usize, NodeError)]) -> SpreadError {
@@ -207,5 +199,6 @@ pub(super) fn new_target(
     let extent = ExtentId::new(lease, rand::random());
     let placement = shared.directory.place(extent, scheme)?;
     let (shared, ledger) = (Arc::clone(shared), ledger.clone());
-    Ok(Target { shared, lease, ledger, extent, scheme, placement })
+    let kept = [false; CHUNKS_PER_EXTENT];
+    Ok(Target { shared, lease, ledger, extent, scheme, placement, kept })
 }

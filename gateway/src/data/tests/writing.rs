@@ -255,3 +255,22 @@ async fn without_room_for_stripes_a_write_is_told_to_slow_down() {
     cluster.write(&bytes(1000)).await.unwrap();
     holder.abort();
 }
+
+/// Two nodes of eight refuse and a third one hangs, be it the extent's own or one that takes the
+/// place of another: the write waits no longer than it has to.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_hangs_is_given_up_where_the_others_suffice() {
+    let limits = DataLimits { spread_wait: PATIENCE, ..limits() };
+    let write = async || {
+        let cluster = Cluster::with_limits(8, limits.clone()).await;
+        let refuses_puts = Some(NodeError::Unavailable("connection refused".to_owned()));
+        for node in &cluster.nodes[..2] {
+            node.fail(Faults { refuses_puts: refuses_puts.clone(), ..Faults::default() });
+        }
+        cluster.nodes[2].fail(Faults { put_stalls_after: Some(0), ..Faults::default() });
+        tokio::time::timeout(PATIENCE / 2, cluster.write(&bytes(1000))).await
+    };
+    // Which nodes an extent takes is chance: many at once meet every case.
+    let written = futures::future::join_all((0..60).map(|_| write())).await;
+    assert!(written.iter().all(|written| matches!(written, Ok(Ok(_)))));
+}
