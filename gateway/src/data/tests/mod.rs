@@ -119,16 +119,20 @@ impl Cluster {
         assert!(read == body.bytes, "{} bytes came back otherwise", body.bytes.len());
     }
 
-    /// The chunks marked missing of the extent, once there are some.
-    async fn marked(&self, extent: &Extent) -> ChunkSet {
-        for _ in 0..100 {
+    /// Waits until these chunks of the extent are marked missing; others may be, too. They are
+    /// reported one by one, so that some may be marked before others.
+    async fn marked(&self, extent: &Extent, chunks: ChunkSet) {
+        let mut found = ChunkSet(0);
+        for _ in 0..500 {
             let degraded = self.model.degraded_extents(None, 100).await.unwrap();
-            if let Some(marked) = degraded.iter().find(|marked| marked.id == extent.id) {
-                return marked.missing;
+            let marked = degraded.iter().find(|marked| marked.id == extent.id);
+            found = marked.map_or(found, |marked| marked.missing);
+            if found.0 & chunks.0 == chunks.0 {
+                return;
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        ChunkSet(0)
+        panic!("of {chunks:?} only {found:?} were marked");
     }
 }
 
