@@ -21,3 +21,4 @@ pub mod app;
 pub mod metrics;
 pub mod shutdown;
 pub mod telemetry;
+mod xml;

@@ -130,6 +130,9 @@ async fn lists(bench: &Bench) {
         "list-type=2&encoding-type=foo",
         "encoding-type=foo",
         "list-type=1",
+        "max-keys=%01",
+        "list-type=2&fetch-owner=%00",
+        "uploads&upload-id-marker=%EF%BF%BF",
         "list-type=2&continuation-token=garbage",
         "versions&version-id-marker=null",
         "versions&key-marker=a&version-id-marker=garbage",
@@ -138,7 +141,13 @@ async fn lists(bench: &Bench) {
         let wire = bench.signed(&Request::get(&format!("/bad-requests?{query}")));
         bench.check(query, &wire, 400, "InvalidArgument").await;
     }
-    for query in ["max-buckets=0", "max-buckets=10001", "continuation-token=garbage"] {
+    for query in [
+        "prefix=%01",
+        "max-buckets=%EF%BF%BF",
+        "max-buckets=0",
+        "max-buckets=10001",
+        "continuation-token=garbage",
+    ] {
         let wire = bench.signed(&Request::get(&format!("/?{query}")));
         bench.check(query, &wire, 400, "InvalidArgument").await;
     }

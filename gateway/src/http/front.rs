@@ -69,7 +69,10 @@ impl Front {
             Place::Bucket | Place::Object => request,
         };
         let record = Arc::new(RequestRecord::new(request.method().clone(), target));
-        if let Some(answer) = self.0.health.answer(&request) {
+        let is_virtual_host =
+            host(&request).is_some_and(|host| self.0.domains.bucket(host).is_some());
+        let health = (!is_virtual_host).then(|| self.0.health.answer(&request)).flatten();
+        if let Some(answer) = health {
             let _ = record.operation.set(HEALTH.to_owned());
             return LoggedBody::wrap(response::complete(answer, &record).await, record, None);
         }
@@ -171,10 +174,13 @@ impl Front {
     }
 
     fn target<B>(&self, request: &Request<B>) -> Target {
-        let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
-        let authority = request.uri().authority().map(http::uri::Authority::as_str);
-        Target::of(host.or(authority), request.uri().path(), &self.0.domains)
+        Target::of(host(request), request.uri().path(), &self.0.domains)
     }
+}
+
+fn host<B>(request: &Request<B>) -> Option<&str> {
+    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
+    host.or(request.uri().authority().map(http::uri::Authority::as_str))
 }
 
 /// A refusal that came before the body was read ends the connection, and says so: a client that

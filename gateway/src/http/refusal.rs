@@ -1,5 +1,6 @@
 //! An answer that the front gives itself, as S3 error XML.
 
+use crate::xml::is_char;
 use http::{HeaderValue, Response, StatusCode, header};
 use s3s::Body;
 use std::borrow::Cow;
@@ -116,7 +117,7 @@ pub(super) fn push_element(xml: &mut String, name: &str, value: &str) {
             '\t' | '\n' | '\r' => {
                 let _ = write!(xml, "&#{};", u32::from(character));
             }
-            c if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') => xml.push('\u{fffd}'),
+            c if c.is_control() || !is_char(c) => xml.push('\u{fffd}'),
             c => xml.push(c),
         }
     }

@@ -3,6 +3,7 @@
 
 use super::record::RequestRecord;
 use super::refusal::push_element;
+use crate::xml;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Response, StatusCode, header};
 use http_body::{Body as HttpBody, Frame, SizeHint};
@@ -59,7 +60,8 @@ async fn complete_error(
         return (Response::from_parts(parts, body), None);
     }
     let bytes = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
-    let text = String::from_utf8_lossy(&bytes);
+    // A message of s3s may repeat what it was sent.
+    let text = xml::carried(&String::from_utf8_lossy(&bytes));
     let code = between(&text, "<Code>", "</Code>").map(str::to_owned);
     if record.method == Method::HEAD || parts.status == StatusCode::NOT_MODIFIED {
         return (Response::from_parts(parts, Body::empty()), code);
@@ -78,7 +80,9 @@ async fn complete_error(
 /// The beginning of a document for an error that came without one.
 fn empty_error(status: StatusCode) -> String {
     let mut document = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error>");
-    push_element(&mut document, "Code", "InternalError");
+    let is_unknown = status == StatusCode::NOT_FOUND;
+    let code = if is_unknown { "NoSuchKey" } else { "InternalError" };
+    push_element(&mut document, "Code", code);
     push_element(&mut document, "Message", status.canonical_reason().unwrap_or("Error"));
     document
 }

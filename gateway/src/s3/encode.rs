@@ -4,6 +4,7 @@
 //! encoded whole, asked or not, and says so in `EncodingType`: better than a document that no
 //! parser takes.
 
+use crate::xml;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 /// What stays as it is: unreserved characters and the slash, as Amazon leaves them.
@@ -40,17 +41,13 @@ impl Encoding {
 /// A key as a document repeats it that has no encoding of its own. Characters that XML 1.0 can't
 /// carry stand as U+FFFD: the operation is done, and its answer must be one that parsers take.
 pub(crate) fn echo(text: &str) -> String {
-    text.chars().map(|char| if is_xml(char) { char } else { char::REPLACEMENT_CHARACTER }).collect()
+    xml::carried(text)
 }
 
 /// Whether XML 1.0 can carry a text unchanged. A carriage return can stand in it, but every
 /// parser reads it as a line feed.
 fn is_xml_text(text: &str) -> bool {
-    text.chars().all(|char| is_xml(char) && !matches!(char, '\r' | '\u{7f}'))
-}
-
-fn is_xml(char: char) -> bool {
-    matches!(char, '\t' | '\n' | '\r' | ' '..='\u{fffd}' | '\u{10000}'..)
+    text.chars().all(|char| xml::is_char(char) && !matches!(char, '\r' | '\u{7f}'))
 }
 
 #[cfg(test)]

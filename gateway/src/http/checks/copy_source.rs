@@ -5,6 +5,12 @@ use crate::http::Refusal;
 use http::HeaderValue;
 
 pub(super) fn check(head: &Head<'_>) -> Result<(), Refusal> {
+    if head.is_presigned() && head.query.iter().any(|(key, _)| is_copy_source(key)) {
+        // Without the header s3s would take the copy for a write of an empty body.
+        let message = "x-amz-copy-source is taken as a header, not as a parameter of a presigned \
+                       URL: have it signed as a header (in SDKs, name it unhoistable)";
+        return Err(Refusal::not_implemented(message));
+    }
     let Some(source) = head.headers.get("x-amz-copy-source") else { return Ok(()) };
     let source = source.as_bytes();
     if source.iter().all(|byte| *byte == b'/') {
@@ -24,6 +30,10 @@ pub(super) fn check(head: &Head<'_>) -> Result<(), Refusal> {
             .with_detail("ArgumentName", "x-amz-copy-source-range"));
     }
     Ok(())
+}
+
+fn is_copy_source(key: &str) -> bool {
+    key.to_ascii_lowercase().starts_with("x-amz-copy-source")
 }
 
 /// Whether a `%` is not followed by two hex digits.

@@ -9,6 +9,7 @@ mod authorization;
 mod copy_source;
 mod length;
 mod method;
+mod parameter;
 mod payload;
 mod presigned;
 mod scope;
@@ -122,6 +123,7 @@ pub fn check(head: &Head<'_>) -> Result<(), Refusal> {
     authorization::check(head)?;
     presigned::check(head)?;
     subresource::check(head)?;
+    parameter::check(head)?;
     copy_source::check(head)?;
     payload::check(head)?;
     length::check(head)

@@ -331,3 +331,32 @@ fn list_types() {
     }
     assert_eq!(signed("GET", "/bucket/key?list-type=1", &[]), "ok");
 }
+
+#[test]
+fn values_that_no_answer_can_repeat() {
+    for uri in [
+        "/bucket?max-keys=%01",
+        "/bucket?list-type=2&fetch-owner=%00",
+        "/bucket?uploads&upload-id-marker=%EF%BF%BF",
+        "/?prefix=%01",
+        "/bucket/key?response-content-type=a%0D%0Ab:c",
+    ] {
+        assert_eq!(signed("GET", uri, &[]), "InvalidArgument", "{uri}");
+        assert_eq!(signed("HEAD", uri, &[]), "InvalidArgument", "{uri}");
+    }
+    // Names of objects may hold anything.
+    assert_eq!(signed("GET", "/bucket?prefix=%01&delimiter=%02&marker=%EF%BF%BF", &[]), "ok");
+}
+
+#[test]
+fn a_copy_source_is_a_header() {
+    let query = "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=AKID%2F20261121%2Fus-east-1%2Fs3\
+                 %2Faws4_request&X-Amz-Date=20261121T000000Z&X-Amz-Expires=60&X-Amz-Signature=00\
+                 &X-Amz-SignedHeaders=host";
+    let length = [("content-length", "0")];
+    assert_eq!(code("PUT", &format!("/b/k?{query}"), &length), "ok");
+    for key in ["x-amz-copy-source", "X-Amz-Copy-Source"] {
+        let uri = format!("/b/k?{query}&{key}=b%2Fold");
+        assert_eq!(code("PUT", &uri, &length), "NotImplemented");
+    }
+}

@@ -31,7 +31,7 @@ impl Identities for NoKeys {
 fn front(max_requests: usize) -> Front {
     let settings = FrontSettings {
         region: "us-east-1".to_owned(),
-        domains: Vec::new(),
+        domains: vec!["s3.example.com".to_owned()],
         max_requests,
         body_idle: Duration::from_secs(30),
     };
@@ -176,4 +176,20 @@ async fn an_unknown_key_is_named_as_such() {
     let (parts, body) = text(front(8).handle(request).await).await;
     assert_eq!(parts.status, 403, "{body}");
     assert!(body.contains("<Code>InvalidAccessKeyId</Code>"), "{body}");
+}
+
+#[tokio::test]
+async fn a_bucket_in_the_host_has_no_probes() {
+    for (host, status) in
+        [("localhost", 200), ("s3.example.com", 200), ("photos.s3.example.com", 403)]
+    {
+        for path in ["/minio/health/live", "/health/live"] {
+            let request = Request::get(path).header("host", host).body(Full::<Bytes>::default());
+            let (parts, _) = text(front(8).handle(request.unwrap()).await).await;
+            assert_eq!(parts.status, status, "{host}{path}");
+        }
+    }
+    let (parts, body) = text(front(8).handle(request(Method::GET, "/minio/health/no")).await).await;
+    assert_eq!(parts.status, 404);
+    assert!(body.contains("<Code>NoSuchKey</Code>"), "{body}");
 }

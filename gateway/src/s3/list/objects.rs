@@ -22,7 +22,7 @@ pub(crate) async fn objects(
         0 => page::nothing(),
         _ => app.meta.list_objects(bucket.id, &query).await?,
     };
-    let encoding = page::encoding(is_url, &found, |version| &version.key, &query);
+    let encoding = page::encoding(is_url, &found, |version| &version.key, &query, None);
     let shown = |text: &str| encoding.apply(text);
     // Amazon names the next marker only where keys are rolled up: elsewhere it is the last key.
     let next = page::last_name(&found, |version| version.key.as_str())

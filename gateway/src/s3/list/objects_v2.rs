@@ -24,7 +24,8 @@ pub(crate) async fn objects_v2(
         0 => page::nothing(),
         _ => app.meta.list_objects(bucket.id, &query).await?,
     };
-    let encoding = page::encoding(is_url, &found, |version| &version.key, &query);
+    let encoding =
+        page::encoding(is_url, &found, |version| &version.key, &query, input.start_after.as_ref());
     let shown = |text: &str| encoding.apply(text);
     let next = page::last_name(&found, |version| version.key.as_str())
         .filter(|_| found.is_truncated)

@@ -95,8 +95,9 @@ pub(crate) fn encoding<'a, T>(
     page: &'a Page<T>,
     name: impl Fn(&'a T) -> &'a str,
     query: &'a ListQuery,
+    start_after: Option<&'a String>,
 ) -> Encoding {
-    let own = [Some(&query.prefix), query.delimiter.as_ref(), query.after.as_ref()];
+    let own = [Some(&query.prefix), query.delimiter.as_ref(), query.after.as_ref(), start_after];
     let asked = own.into_iter().flatten().map(String::as_str);
     let names = page.entries.iter().map(name).chain(page.prefixes.iter().map(String::as_str));
     Encoding::of_page(is_url, names.chain(asked))

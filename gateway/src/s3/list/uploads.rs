@@ -29,7 +29,7 @@ pub(crate) async fn uploads(
         0 => page::nothing(),
         _ => app.meta.list_uploads(bucket.id, &query, after_upload).await?,
     };
-    let encoding = page::encoding(is_url, &found, |upload| &upload.key, &query);
+    let encoding = page::encoding(is_url, &found, |upload| &upload.key, &query, None);
     let shown = |text: &str| encoding.apply(text);
     let (next_key, next_upload) = next_marker(&found);
     let owner = owner(context);

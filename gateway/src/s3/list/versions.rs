@@ -29,7 +29,7 @@ pub(crate) async fn versions(
         0 => page::nothing(),
         _ => app.meta.list_versions(bucket.id, &query, after_version).await?,
     };
-    let encoding = page::encoding(is_url, &found, |version| &version.key, &query);
+    let encoding = page::encoding(is_url, &found, |version| &version.key, &query, None);
     let shown = |text: &str| encoding.apply(text);
     let next = next_marker(&found);
     let owner = owner(context);
