@@ -5,10 +5,12 @@
 #![allow(clippy::unwrap_used, clippy::missing_panics_doc)]
 
 use bytes::Bytes;
+use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt, stream};
 use sixfold_proto::checksum::CellKey;
 use sixfold_proto::chunks::{
-    Cell, ChunkEntry, Chunks, DriveState, MAX_CELL_BYTES, MAX_CELLS_PER_CHUNK, NodeError, PutItem,
+    Cell, ChunkEntry, Chunks, DriveState, Health, MAX_CELL_BYTES, MAX_CELLS_PER_CHUNK, NodeError,
+    PutItem,
 };
 use sixfold_proto::name::{ChunkIndex, ChunkName, CopyNumber, ExtentId, LeaseId};
 use std::collections::BTreeMap;
@@ -73,6 +75,62 @@ pub async fn get(
 pub async fn check_stored(chunks: &dyn Chunks, name: ChunkName, cells: &[Cell]) {
     let count = u32::try_from(cells.len()).unwrap();
     assert_eq!(get(chunks, name, 0..count).await.unwrap(), cells, "{name}");
+}
+
+/// Puts and gets chunks of one cell by [`Chunks::put_cell`] and [`Chunks::get_cell`], so that the
+/// requirements can be run over these too.
+pub struct ByCell(pub Arc<dyn Chunks>);
+
+#[async_trait::async_trait]
+impl Chunks for ByCell {
+    async fn put(
+        &self,
+        name: ChunkName,
+        writer: LeaseId,
+        mut items: BoxStream<'static, PutItem>,
+    ) -> Result<CopyNumber, NodeError> {
+        let first = items.next().await;
+        if let Some(PutItem::Cell(cell)) = first.clone() {
+            let second = items.next().await;
+            if matches!(second, Some(PutItem::End)) {
+                return self.0.put_cell(name, writer, cell).await;
+            }
+            items = stream::iter(second).chain(items).boxed();
+        }
+        self.0.put(name, writer, stream::iter(first).chain(items).boxed()).await
+    }
+
+    async fn get(
+        &self,
+        name: ChunkName,
+        cells: std::ops::Range<u32>,
+    ) -> Result<BoxStream<'static, Result<Cell, NodeError>>, NodeError> {
+        if cells.len() != 1 {
+            return self.0.get(name, cells).await;
+        }
+        let cell = self.0.get_cell(name, cells.start).await?;
+        Ok(stream::iter([Ok(cell)]).boxed())
+    }
+
+    async fn delete(&self, name: ChunkName, copy: CopyNumber) -> Result<(), NodeError> {
+        self.0.delete(name, copy).await
+    }
+
+    async fn list(
+        &self,
+        after: Option<ChunkName>,
+        limit: usize,
+    ) -> Result<Vec<ChunkEntry>, NodeError> {
+        self.0.list(after, limit).await
+    }
+
+    async fn stat(&self, name: ChunkName) -> Result<ChunkEntry, NodeError> {
+        self.0.stat(name).await
+    }
+
+    async fn health(&self) -> Result<Health, NodeError> {
+        self.0.health().await
+    }
 }
 
 /// All requirements, on a store that may hold other chunks already.

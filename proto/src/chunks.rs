@@ -2,7 +2,7 @@
 
 use crate::name::{ChunkName, CopyNumber, LeaseId, NodeNumber};
 use bytes::Bytes;
-use futures::stream::BoxStream;
+use futures::stream::{BoxStream, StreamExt, iter};
 use std::ops::Range;
 
 /// The largest cell in bytes. Larger ones are refused everywhere: it bounds a gRPC message,
@@ -14,6 +14,14 @@ pub const MAX_CELLS_PER_CHUNK: u32 = 128;
 
 /// The most entries that one [`Chunks::list`] answers.
 pub const MAX_LIST_ENTRIES: usize = 10_000;
+
+/// The largest cell that travels with those of others in a short call: of objects up to 64 KiB.
+/// A larger one costs more than the call that carries it, and others would wait behind it.
+pub const MAX_SHORT_CELL_BYTES: usize = 16 * 1024;
+
+/// Short calls without an answer on one stream; more wait for their turn. At the largest size
+/// they are 4 MiB of cells.
+pub const SHORT_CALLS_AT_ONCE: usize = 256;
 
 /// One cell and its checksum ([`crate::checksum::CellKey`]), made by whoever encoded it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -139,6 +147,24 @@ pub trait Chunks: Send + Sync + 'static {
         cells: Range<u32>,
     ) -> Result<BoxStream<'static, Result<Cell, NodeError>>, NodeError>;
 
+    /// Stores a chunk that is one cell, as [`Chunks::put`] does. Calls for small cells are made
+    /// to travel together.
+    async fn put_cell(
+        &self,
+        name: ChunkName,
+        writer: LeaseId,
+        cell: Cell,
+    ) -> Result<CopyNumber, NodeError> {
+        self.put(name, writer, iter([PutItem::Cell(cell), PutItem::End]).boxed()).await
+    }
+
+    /// The cell `number`, as [`Chunks::get`] answers it. For cells of at most
+    /// [`MAX_SHORT_CELL_BYTES`]: calls are made to travel together, and a larger one keeps the
+    /// others waiting.
+    async fn get_cell(&self, name: ChunkName, number: u32) -> Result<Cell, NodeError> {
+        next_cell(&mut self.get(name, number..number.saturating_add(1)).await?).await
+    }
+
     /// Deletes a chunk copy, durably enough that it does not come back after a restart
     /// unnoticed. [`NodeError::NotFound`] when there is none, [`NodeError::OtherCopy`] when
     /// the number is another.
@@ -156,4 +182,12 @@ pub trait Chunks: Send + Sync + 'static {
 
     /// Who the node is and how it is.
     async fn health(&self) -> Result<Health, NodeError>;
+}
+
+/// The next cell of a read that is not over.
+pub async fn next_cell(
+    cells: &mut BoxStream<'static, Result<Cell, NodeError>>,
+) -> Result<Cell, NodeError> {
+    let ends_early = || Err(NodeError::Damaged("the chunk ends early".to_owned()));
+    cells.next().await.unwrap_or_else(ends_early)
 }

@@ -1,10 +1,12 @@
-//! [`NodeError`] as a gRPC status and back: the one place that knows both.
+//! [`NodeError`] as a gRPC status or as the failure of a short call, and back: the one place that
+//! knows them.
 //!
 //! The status carries the error's code in its metadata, because several errors share a gRPC
 //! code. A status without it was made by the transport or by another version and is read by
 //! its gRPC code alone.
 
 use crate::chunks::NodeError;
+use crate::node_v1::Failure;
 use std::error::Error;
 use tonic::metadata::{AsciiMetadataValue, MetadataMap};
 use tonic::{Code, Status};
@@ -35,38 +37,64 @@ fn codes(error: &NodeError) -> (&'static str, Code) {
 impl From<NodeError> for Status {
     fn from(error: NodeError) -> Self {
         let (name, code) = codes(&error);
-        let text = match error {
-            NodeError::Damaged(text)
-            | NodeError::WrongNode(text)
-            | NodeError::Invalid(text)
-            | NodeError::Unavailable(text) => shortened(text),
-            plain => plain.to_string(),
-        };
         let mut metadata = MetadataMap::new();
         metadata.insert(ERROR_METADATA_KEY, AsciiMetadataValue::from_static(name));
-        Status::with_metadata(code, text, metadata)
+        Status::with_metadata(code, text_of(error), metadata)
     }
 }
 
 impl From<Status> for NodeError {
     fn from(status: Status) -> Self {
-        let text = || status.message().to_owned();
         let name = status.metadata().get(ERROR_METADATA_KEY);
-        match name.and_then(|name| name.to_str().ok()) {
-            Some("not-found") => NodeError::NotFound,
-            Some("damaged") => NodeError::Damaged(text()),
-            Some("full") => NodeError::Full,
-            Some("fenced") => NodeError::Fenced,
-            Some("draining") => NodeError::Draining,
-            Some("wrong-node") => NodeError::WrongNode(text()),
-            Some("conflict") => NodeError::Conflict,
-            Some("other-copy") => NodeError::OtherCopy,
-            Some("invalid") => NodeError::Invalid(text()),
-            Some("unauthenticated") => NodeError::Unauthenticated,
-            Some("unavailable") => NodeError::Unavailable(text()),
-            _ => from_transport(&status),
-        }
+        let name = name.and_then(|name| name.to_str().ok());
+        let error = name.and_then(|name| named(name, status.message()));
+        error.unwrap_or_else(|| from_transport(&status))
     }
+}
+
+impl From<NodeError> for Failure {
+    fn from(error: NodeError) -> Self {
+        let (name, _) = codes(&error);
+        Self { code: name.to_owned(), text: text_of(error) }
+    }
+}
+
+impl From<Failure> for NodeError {
+    fn from(failure: Failure) -> Self {
+        let Failure { code, text } = failure;
+        // A later version's error: that the call failed is all that is known.
+        named(&code, &text).unwrap_or_else(|| NodeError::Unavailable(format!("{code}: {text}")))
+    }
+}
+
+/// What travels of an error's text.
+fn text_of(error: NodeError) -> String {
+    match error {
+        NodeError::Damaged(text)
+        | NodeError::WrongNode(text)
+        | NodeError::Invalid(text)
+        | NodeError::Unavailable(text) => shortened(text),
+        plain => plain.to_string(),
+    }
+}
+
+/// The error with this code of its own.
+fn named(name: &str, text: &str) -> Option<NodeError> {
+    let text = || text.to_owned();
+    Some(match name {
+        "not-found" => NodeError::NotFound,
+        "damaged" => NodeError::Damaged(text()),
+        "full" => NodeError::Full,
+        "fenced" => NodeError::Fenced,
+        "draining" => NodeError::Draining,
+        "wrong-node" => NodeError::WrongNode(text()),
+        "conflict" => NodeError::Conflict,
+        "other-copy" => NodeError::OtherCopy,
+        "invalid" => NodeError::Invalid(text()),
+        "unauthenticated" => NodeError::Unauthenticated,
+        "unavailable" => NodeError::Unavailable(text()),
+        _ => return None,
+    })
 }
 
 /// A status that no node of this version made. "Not found" is not believed here: only a node
@@ -133,6 +161,7 @@ mod tests {
         #[test]
         fn every_error_round_trips(error in any_error()) {
             prop_assert_eq!(NodeError::from(Status::from(error.clone())), error.clone());
+            prop_assert_eq!(NodeError::from(Failure::from(error.clone())), error.clone());
             // And through real headers, as it travels.
             let mut headers = tonic::codegen::http::HeaderMap::new();
             Status::from(error.clone()).add_header(&mut headers).unwrap();
@@ -152,8 +181,16 @@ mod tests {
     }
 
     #[test]
+    fn a_failure_of_another_version_is_one() {
+        let failure = Failure { code: "tired".to_owned(), text: "later".to_owned() };
+        assert_eq!(NodeError::from(failure), NodeError::Unavailable("tired: later".to_owned()));
+    }
+
+    #[test]
     fn a_long_text_is_cut_between_characters() {
         let status = Status::from(NodeError::Damaged("ü".repeat(2000)));
         assert!(status.message().len() <= MAX_TEXT_BYTES);
+        let failure = Failure::from(NodeError::Invalid("ü".repeat(2000)));
+        assert!(failure.text.len() <= MAX_TEXT_BYTES);
     }
 }

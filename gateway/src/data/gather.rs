@@ -15,7 +15,7 @@ use bytes::Bytes;
 use futures::stream::{BoxStream, FuturesUnordered, StreamExt};
 use futures::{FutureExt, TryFutureExt};
 use sixfold_proto::checksum::CellKey;
-use sixfold_proto::chunks::{Cell, Chunks, NodeError};
+use sixfold_proto::chunks::{Cell, Chunks, MAX_SHORT_CELL_BYTES, NodeError, next_cell};
 use sixfold_proto::name::{CHUNKS_PER_EXTENT, ChunkIndex, ChunkName};
 use std::ops::Range;
 use std::sync::Arc;
@@ -185,17 +185,17 @@ impl Gather {
         let number = stripe.number;
         let (cells, mut stream) = match self.lanes[index].stream.take() {
             Some((cells, stream)) if cells.start == number && !cells.is_empty() => (cells, stream),
-            _ => self.open(index, number),
+            _ => self.open(index, stripe),
         };
         async move {
-            let ends_early = || Err(NodeError::Damaged("the chunk ends early".to_owned()));
-            let answer = stream.next().await.unwrap_or_else(ends_early);
+            let answer = next_cell(&mut stream).await;
             (index, answer, cells.start + 1..cells.end, stream)
         }
         .boxed()
     }
 
-    fn open(&self, index: usize, from: u32) -> (Range<u32>, CellStream) {
+    fn open(&self, index: usize, stripe: &Stripe) -> (Range<u32>, CellStream) {
+        let from = stripe.number;
         let touched = if index < self.extent.scheme.data_count() {
             self.geometry.cells_of(index, &self.range)
         } else {
@@ -208,6 +208,11 @@ impl Gather {
             let error = NodeError::Unavailable("the node can't be called".to_owned());
             return (cells, futures::stream::iter([Err(error)]).boxed());
         };
+        let is_short = cells.len() == 1 && stripe.cell_size <= MAX_SHORT_CELL_BYTES;
+        if is_short {
+            let cell = async move { node.get_cell(name, cells.start).await };
+            return (cells, cell.into_stream().boxed());
+        }
         let asked = cells.clone();
         let stream = async move { node.get(name, asked).await }.try_flatten_stream().boxed();
         (cells, stream)

@@ -52,6 +52,14 @@ pub(super) struct Acks {
 type Item = (PutItem, Option<Arc<Room>>);
 type Ack = (usize, Result<CopyNumber, NodeError>);
 
+/// What is put.
+enum Chunk {
+    /// One cell, at hand.
+    Cell(Cell),
+    /// Cells that are still to come.
+    Items(BoxStream<'static, PutItem>),
+}
+
 struct Lane {
     sender: mpsc::Sender<Item>,
     put: Task<Ack>,
@@ -69,12 +77,8 @@ impl Target {
         ChunkName { extent: self.extent, index: ChunkIndex::ALL[index] }
     }
 
-    /// One put; its copy is noted before anyone hears of it.
-    fn put(
-        &self,
-        index: usize,
-        items: BoxStream<'static, PutItem>,
-    ) -> impl Future<Output = Ack> + Send + 'static {
+    /// One put of what `chunk` is; its copy is noted before anyone hears of it.
+    fn put(&self, index: usize, chunk: Chunk) -> impl Future<Output = Ack> + Send + 'static {
         let (node_number, name) = (self.placement[index], self.name(index));
         let (lease, ledger) = (self.lease, self.ledger.clone());
         let node = self.shared.directory.node(node_number);
@@ -83,7 +87,10 @@ impl Target {
                 let error = NodeError::Unavailable("the node can't be called".to_owned());
                 return (index, Err(error));
             };
-            let answer = node.put(name, lease, items).await;
+            let answer = match chunk {
+                Chunk::Cell(cell) => node.put_cell(name, lease, cell).await,
+                Chunk::Items(items) => node.put(name, lease, items).await,
+            };
             if let Ok(copy) = answer {
                 ledger.note(node_number, name, copy);
             }
@@ -93,10 +100,7 @@ impl Target {
 
     /// Puts chunks of one cell each, all at once.
     pub(super) async fn put_single(&self, cells: &[Cell], indexes: &[usize]) -> Acks {
-        let puts = indexes.iter().map(|&index| {
-            let items = [PutItem::Cell(cells[index].clone()), PutItem::End];
-            self.put(index, futures::stream::iter(items).boxed())
-        });
+        let puts = indexes.iter().map(|&index| self.put(index, Chunk::Cell(cells[index].clone())));
         // The cells stay at hand: whatever is lost can be sent to other nodes.
         self.acks(puts.collect(), Vec::new(), 0).await
     }
@@ -184,7 +188,8 @@ impl Lanes {
         for index in indexes {
             let (sender, items) = mpsc::channel::<Item>(target.shared.limits.stripes_in_flight);
             let items = ReceiverStream::new(items).map(|(item, _)| item).boxed();
-            lanes[index] = Some(Lane { sender, put: Task::spawn(target.put(index, items)) });
+            lanes[index] =
+                Some(Lane { sender, put: Task::spawn(target.put(index, Chunk::Items(items))) });
         }
         Self { target, by_chunk: lanes, lost: Vec::new() }
     }

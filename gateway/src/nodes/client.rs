@@ -151,8 +151,8 @@ async fn answer_within<T>(
     })
 }
 
-/// The calls of the node behind it, with deadlines but for [`Chunks::put`] and [`Chunks::get`],
-/// whose callers know how long the bytes may take.
+/// The calls of the node behind it, with deadlines but for puts and gets, whose callers know how
+/// long the bytes may take.
 #[async_trait]
 impl Chunks for Node {
     async fn put(
@@ -187,6 +187,27 @@ impl Chunks for Node {
                 }
             })
             .boxed())
+    }
+
+    async fn put_cell(
+        &self,
+        name: ChunkName,
+        writer: LeaseId,
+        cell: Cell,
+    ) -> Result<CopyNumber, NodeError> {
+        let answer = self.chunks.put_cell(name, writer, cell).await;
+        self.lessons.learn(answer.as_ref().err());
+        answer
+    }
+
+    async fn get_cell(&self, name: ChunkName, number: u32) -> Result<Cell, NodeError> {
+        let asked = Instant::now();
+        let answer = self.chunks.get_cell(name, number).await;
+        if answer.is_ok() {
+            self.lessons.learn_latency(asked.elapsed());
+        }
+        self.lessons.learn(answer.as_ref().err());
+        answer
     }
 
     async fn delete(&self, name: ChunkName, copy: CopyNumber) -> Result<(), NodeError> {

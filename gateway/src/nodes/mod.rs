@@ -7,6 +7,7 @@ mod directory;
 pub(crate) mod fake;
 mod limits;
 mod remote;
+mod short;
 mod silence;
 
 pub use breaker::BreakerState;

@@ -1,16 +1,21 @@
 //! A node in another process, over gRPC.
 
+use super::short::{NoAnswer, ShortCalls, another_answer};
 use async_trait::async_trait;
-use futures::stream::{BoxStream, Stream, StreamExt};
+use bytes::Bytes;
+use futures::stream::{self, BoxStream, Stream, StreamExt};
 use sixfold_proto::chunks::{
-    Cell, ChunkEntry, Chunks, Health, MAX_LIST_ENTRIES, NodeError, PutItem,
+    Cell, ChunkEntry, Chunks, Health, MAX_LIST_ENTRIES, MAX_SHORT_CELL_BYTES, NodeError, PutItem,
+    next_cell,
 };
 use sixfold_proto::name::{ChunkName, CopyNumber, LeaseId, NodeNumber};
 use sixfold_proto::node_v1::node_client::NodeClient;
 use sixfold_proto::node_v1::put_request::Item;
+use sixfold_proto::node_v1::short_answer::Answer;
+use sixfold_proto::node_v1::short_call::Call;
 use sixfold_proto::node_v1::{
-    DeleteRequest, GetRequest, HealthRequest, ListRequest, PutEnd, PutHeader, PutRequest,
-    StatRequest,
+    DeleteRequest, GetRequest, HealthRequest, ListRequest, PutEnd, PutHeader, PutRequest, ShortGet,
+    ShortPut, StatRequest,
 };
 use sixfold_proto::secret::{ClusterSecret, SECRET_METADATA_KEY};
 use sixfold_proto::{FRAME_BYTES, MAX_LIST_MESSAGE_BYTES, MAX_MESSAGE_BYTES};
@@ -88,6 +93,9 @@ pub(super) struct Remote {
     registration: u64,
     secret: Option<ClusterSecret>,
     client: NodeClient<Channel>,
+    /// Apart from the gets, so that no read waits behind writes that wait for a sync.
+    pub(super) short_puts: ShortCalls,
+    pub(super) short_gets: ShortCalls,
 }
 
 impl Remote {
@@ -121,7 +129,18 @@ impl Remote {
         let client = NodeClient::new(endpoint.connect_lazy())
             .max_decoding_message_size(MAX_MESSAGE_BYTES)
             .max_encoding_message_size(MAX_MESSAGE_BYTES);
-        Ok(Self { node, registration, secret: settings.secret.clone(), client })
+        let secret = settings.secret.clone();
+        let [short_puts, short_gets] = [(); 2].map(|()| ShortCalls::new(client.clone()));
+        Ok(Self { node, registration, secret, client, short_puts, short_gets })
+    }
+
+    fn put_header(&self, name: ChunkName, writer: LeaseId) -> PutHeader {
+        PutHeader {
+            name: Some(name.into()),
+            writer: writer.0,
+            node_number: u32::from(self.node.0),
+            registration: self.registration,
+        }
     }
 
     fn request<T>(&self, message: T) -> Request<T> {
@@ -141,14 +160,8 @@ impl Chunks for Remote {
         writer: LeaseId,
         items: BoxStream<'static, PutItem>,
     ) -> Result<CopyNumber, NodeError> {
-        let header = PutHeader {
-            name: Some(name.into()),
-            writer: writer.0,
-            node_number: u32::from(self.node.0),
-            registration: self.registration,
-        };
-        let reply =
-            self.client.clone().put(self.request(Messages { header: Some(header), items })).await?;
+        let messages = Messages { header: Some(self.put_header(name, writer)), items };
+        let reply = self.client.clone().put(self.request(messages)).await?;
         Ok(CopyNumber(reply.into_inner().copy_number))
     }
 
@@ -165,6 +178,41 @@ impl Chunks for Remote {
         };
         let cells = self.client.clone().get(self.request(message)).await?.into_inner();
         Ok(cells.map(|cell| Ok(cell?.into())).boxed())
+    }
+
+    async fn put_cell(
+        &self,
+        name: ChunkName,
+        writer: LeaseId,
+        cell: Cell,
+    ) -> Result<CopyNumber, NodeError> {
+        if cell.data.len() <= MAX_SHORT_CELL_BYTES {
+            let header = Some(self.put_header(name, writer));
+            let call = Call::Put(ShortPut { header, cell: Some(cell.clone().into()) });
+            match self.short_puts.ask(call, |queue| self.request(queue)).await {
+                Ok(Answer::Put(reply)) => return Ok(CopyNumber(reply.copy_number)),
+                Ok(_) => return Err(another_answer()),
+                Err(NoAnswer::Failed(error)) => return Err(error),
+                Err(NoAnswer::Unknown) => {}
+            }
+        }
+        self.put(name, writer, stream::iter([PutItem::Cell(cell), PutItem::End]).boxed()).await
+    }
+
+    async fn get_cell(&self, name: ChunkName, number: u32) -> Result<Cell, NodeError> {
+        let node_number = u32::from(self.node.0);
+        let call = Call::Get(ShortGet { name: Some(name.into()), cell: number, node_number });
+        match self.short_gets.ask(call, |queue| self.request(queue)).await {
+            // It shares a buffer with the answers to others, which must not live as long as it.
+            Ok(Answer::Get(cell)) => {
+                Ok(Cell { data: Bytes::copy_from_slice(&cell.data), checksum: cell.checksum })
+            }
+            Ok(_) => Err(another_answer()),
+            Err(NoAnswer::Failed(error)) => Err(error),
+            Err(NoAnswer::Unknown) => {
+                next_cell(&mut self.get(name, number..number.saturating_add(1)).await?).await
+            }
+        }
     }
 
     async fn delete(&self, name: ChunkName, copy: CopyNumber) -> Result<(), NodeError> {

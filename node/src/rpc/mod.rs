@@ -9,13 +9,14 @@ mod list;
 mod listener;
 mod put;
 mod secret;
+mod short;
 mod stat;
 
 pub use admission::{Admission, Certificates};
 pub use secret::{CheckSecret, SecretLayer};
 
-use futures::StreamExt;
 use futures::stream::BoxStream;
+use futures::{FutureExt, StreamExt};
 use listener::Limits;
 use sixfold_proto::chunks::{Chunks, NodeError};
 use sixfold_proto::name::NodeNumber;
@@ -26,6 +27,7 @@ use std::future::Future;
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
 use tonic::{Request, Response, Status, Streaming};
 
@@ -102,18 +104,21 @@ fn another(meant: u32, here: NodeNumber) -> NodeError {
 pub struct NodeService {
     chunks: Arc<dyn Chunks>,
     identity: Identity,
+    /// Ends the streams of short calls, which gateways keep open.
+    ending: CancellationToken,
 }
 
 impl NodeService {
     /// The service of these chunks.
     pub fn new(chunks: Arc<dyn Chunks>, identity: Identity) -> Self {
-        Self { chunks, identity }
+        Self { chunks, identity, ending: CancellationToken::new() }
     }
 }
 
 #[tonic::async_trait]
 impl Node for NodeService {
     type GetStream = BoxStream<'static, Result<node_v1::Cell, Status>>;
+    type ShortStream = BoxStream<'static, Result<node_v1::ShortAnswer, Status>>;
 
     async fn put(
         &self,
@@ -127,6 +132,15 @@ impl Node for NodeService {
         request: Request<node_v1::GetRequest>,
     ) -> Result<Response<Self::GetStream>, Status> {
         answer(get::get(&*self.chunks, &self.identity, request.into_inner()).await)
+    }
+
+    async fn short(
+        &self,
+        request: Request<Streaming<node_v1::ShortCall>>,
+    ) -> Result<Response<Self::ShortStream>, Status> {
+        let (chunks, identity) = (Arc::clone(&self.chunks), self.identity.clone());
+        let answers = short::serve(chunks, identity, request.into_inner(), self.ending.clone());
+        answer(Ok(answers))
     }
 
     async fn delete(
@@ -179,6 +193,8 @@ async fn serve_within(
     admission: Admission,
     stop: impl Future<Output = ()>,
 ) -> Result<(), tonic::transport::Error> {
+    let ending = service.ending.clone();
+    let stop = stop.inspect(move |()| ending.cancel());
     let service = NodeServer::new(service)
         .max_decoding_message_size(MAX_MESSAGE_BYTES)
         .max_encoding_message_size(MAX_MESSAGE_BYTES.max(MAX_LIST_MESSAGE_BYTES));

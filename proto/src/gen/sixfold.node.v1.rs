@@ -70,6 +70,69 @@ pub struct GetRequest {
     #[prost(uint32, tag = "4")]
     pub node_number: u32,
 }
+/// Puts a chunk that is one cell.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ShortPut {
+    #[prost(message, optional, tag = "1")]
+    pub header: ::core::option::Option<PutHeader>,
+    #[prost(message, optional, tag = "2")]
+    pub cell: ::core::option::Option<Cell>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ShortGet {
+    #[prost(message, optional, tag = "1")]
+    pub name: ::core::option::Option<ChunkName>,
+    #[prost(uint32, tag = "2")]
+    pub cell: u32,
+    /// as in GetRequest
+    #[prost(uint32, tag = "3")]
+    pub node_number: u32,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ShortCall {
+    /// the answer has it, too; used once on a stream
+    #[prost(uint64, tag = "1")]
+    pub number: u64,
+    #[prost(oneof = "short_call::Call", tags = "2, 3")]
+    pub call: ::core::option::Option<short_call::Call>,
+}
+/// Nested message and enum types in `ShortCall`.
+pub mod short_call {
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Call {
+        #[prost(message, tag = "2")]
+        Put(super::ShortPut),
+        #[prost(message, tag = "3")]
+        Get(super::ShortGet),
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ShortAnswer {
+    #[prost(uint64, tag = "1")]
+    pub number: u64,
+    #[prost(oneof = "short_answer::Answer", tags = "2, 3, 4")]
+    pub answer: ::core::option::Option<short_answer::Answer>,
+}
+/// Nested message and enum types in `ShortAnswer`.
+pub mod short_answer {
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Answer {
+        #[prost(message, tag = "2")]
+        Put(super::PutReply),
+        #[prost(message, tag = "3")]
+        Get(super::Cell),
+        #[prost(message, tag = "4")]
+        Failure(super::Failure),
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Failure {
+    /// as in the metadata "sixfold-error" of a status
+    #[prost(string, tag = "1")]
+    pub code: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub text: ::prost::alloc::string::String,
+}
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct DeleteRequest {
     #[prost(message, optional, tag = "1")]
@@ -274,6 +337,32 @@ pub mod node_client {
             req.extensions_mut().insert(GrpcMethod::new("sixfold.node.v1.Node", "Get"));
             self.inner.server_streaming(req, path, codec).await
         }
+        /// Many puts and gets of one small cell each, on a stream that stays open. Each is answered when
+        /// it is done, in any order, and fails alone.
+        pub async fn short(
+            &mut self,
+            request: impl tonic::IntoStreamingRequest<Message = super::ShortCall>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::ShortAnswer>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/sixfold.node.v1.Node/Short",
+            );
+            let mut req = request.into_streaming_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("sixfold.node.v1.Node", "Short"));
+            self.inner.streaming(req, path, codec).await
+        }
         /// Deletes one chunk copy if its copy number is still the one named.
         pub async fn delete(
             &mut self,
@@ -391,6 +480,18 @@ pub mod node_server {
             &self,
             request: tonic::Request<super::GetRequest>,
         ) -> std::result::Result<tonic::Response<Self::GetStream>, tonic::Status>;
+        /// Server streaming response type for the Short method.
+        type ShortStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::ShortAnswer, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        /// Many puts and gets of one small cell each, on a stream that stays open. Each is answered when
+        /// it is done, in any order, and fails alone.
+        async fn short(
+            &self,
+            request: tonic::Request<tonic::Streaming<super::ShortCall>>,
+        ) -> std::result::Result<tonic::Response<Self::ShortStream>, tonic::Status>;
         /// Deletes one chunk copy if its copy number is still the one named.
         async fn delete(
             &self,
@@ -575,6 +676,50 @@ pub mod node_server {
                                 max_encoding_message_size,
                             );
                         let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/sixfold.node.v1.Node/Short" => {
+                    #[allow(non_camel_case_types)]
+                    struct ShortSvc<T: Node>(pub Arc<T>);
+                    impl<T: Node> tonic::server::StreamingService<super::ShortCall>
+                    for ShortSvc<T> {
+                        type Response = super::ShortAnswer;
+                        type ResponseStream = T::ShortStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<tonic::Streaming<super::ShortCall>>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Node>::short(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ShortSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.streaming(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)

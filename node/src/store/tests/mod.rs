@@ -50,6 +50,13 @@ async fn the_store_conforms() {
 }
 
 #[tokio::test]
+async fn the_store_conforms_by_cell() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    crate::conformance::all(Arc::new(crate::conformance::ByCell(store))).await;
+}
+
+#[tokio::test]
 async fn a_drive_is_opened_once() {
     let directory = tempfile::tempdir().unwrap();
     let store = open(directory.path());

@@ -1,0 +1,73 @@
+//! Short calls: puts and gets of one small cell, many on one stream, each answered when it is done
+//! and failing alone.
+//!
+//! All calls of a stream are served by one task. What is done at the same moment is sent in one go:
+//! puts that shared a sync do not wake a task each.
+
+use super::Identity;
+use futures::StreamExt;
+use futures::stream::BoxStream;
+use sixfold_proto::chunks::{Cell, Chunks, NodeError, SHORT_CALLS_AT_ONCE};
+use sixfold_proto::convert::required_name;
+use sixfold_proto::name::{CopyNumber, LeaseId};
+use sixfold_proto::node_v1;
+use sixfold_proto::node_v1::short_answer::Answer;
+use sixfold_proto::node_v1::short_call::Call;
+use sixfold_proto::node_v1::{PutReply, ShortAnswer, ShortCall, ShortGet, ShortPut};
+use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
+use tonic::{Status, Streaming};
+
+/// Serves a stream of calls until it ends or breaks off or `ending` comes, and then those that run.
+pub(super) fn serve(
+    chunks: Arc<dyn Chunks>,
+    identity: Identity,
+    calls: Streaming<ShortCall>,
+    ending: CancellationToken,
+) -> BoxStream<'static, Result<ShortAnswer, Status>> {
+    // What can't be read ends the stream: where the next call begins is not known any more.
+    tokio_stream::StreamExt::map_while(calls, Result::ok)
+        .take_until(ending.cancelled_owned())
+        .map(move |call| answer(Arc::clone(&chunks), identity.clone(), call))
+        .buffer_unordered(SHORT_CALLS_AT_ONCE)
+        .map(Ok)
+        .boxed()
+}
+
+async fn answer(chunks: Arc<dyn Chunks>, identity: Identity, call: ShortCall) -> ShortAnswer {
+    let ShortCall { number, call } = call;
+    let answer = match call {
+        Some(Call::Put(call)) => put(&*chunks, &identity, call).await.map(Answer::Put),
+        Some(Call::Get(call)) => get(&*chunks, &identity, call).await.map(Answer::Get),
+        None => Err(NodeError::Invalid("an unknown call".to_owned())),
+    };
+    let answer = answer.unwrap_or_else(|error| Answer::Failure(error.into()));
+    ShortAnswer { number, answer: Some(answer) }
+}
+
+async fn put(
+    chunks: &dyn Chunks,
+    identity: &Identity,
+    call: ShortPut,
+) -> Result<PutReply, NodeError> {
+    let (Some(header), Some(cell)) = (call.header, call.cell) else {
+        return Err(NodeError::Invalid("a short put has a header and a cell".to_owned()));
+    };
+    identity.check(header.node_number, header.registration)?;
+    let name = required_name(header.name)?;
+    let CopyNumber(copy_number) =
+        chunks.put_cell(name, LeaseId(header.writer), Cell::from(cell)).await?;
+    Ok(PutReply { copy_number })
+}
+
+async fn get(
+    chunks: &dyn Chunks,
+    identity: &Identity,
+    call: ShortGet,
+) -> Result<node_v1::Cell, NodeError> {
+    identity.check_reader(call.node_number)?;
+    Ok(chunks.get_cell(required_name(call.name)?, call.cell).await?.into())
+}
+
+#[cfg(test)]
+mod tests;
