@@ -102,12 +102,27 @@ create table extent (
     size bigint not null check (size > 0),
     scheme smallint not null check (scheme between 1 and 3),
     missing smallint not null default 0 check (missing between 0 and 63),
-    placement_id integer not null
+    placement_id integer not null,
+    moved timestamptz
 );
 comment on table extent is 'The extents of each body, by start, without gaps.';
 comment on column extent.missing is 'Chunks known to be missing or damaged, one bit by index.';
+comment on column extent.moved is
+    'When a chunk of it was last placed elsewhere: the copy left behind is kept for reads that began before. Null: never.';
 create unique index extent_by_body on extent (body_id, start);
 create index extent_by_placement on extent (placement_id, id);
+
+-- Placements that crowd two chunks on a node, which soon none are: they are spread out again.
+create function is_crowded_v1(p_nodes smallint[]) returns boolean
+language sql immutable parallel safe as $$
+    select count(distinct node) < 6 from unnest(p_nodes) node;
+$$;
+create index placement_crowded on placement (id) where is_crowded_v1(nodes);
+
+-- The lease under which an extent was first written: the upper half of its id.
+create function lease_of_v1(p_extent uuid) returns bigint language sql immutable parallel safe as $$
+    select ('x' || left(replace(p_extent::text, '-', ''), 16))::bit(64)::bigint;
+$$;
 
 -- How many more chunks an extent can lose: below 0 it can't be read until some come back.
 create function spare_v1(p_scheme smallint, p_missing smallint) returns integer

@@ -31,11 +31,15 @@ create table node (
     address text,
     zone text not null,
     weight double precision not null check (weight > 0),
+    set_weight double precision check (set_weight > 0),
+    seat smallint not null,
+    is_awaited boolean not null default false,
     registration bigint not null default 1,
     state text not null default 'active'
         check (state in ('active', 'draining', 'full', 'fenced', 'removed')),
     capacity bigint not null default 0,
     free bigint not null default 0,
+    chunks bigint,
     heartbeat timestamptz not null default clock_timestamp()
 ) with (fillfactor = 50);
 comment on table node is
@@ -43,11 +47,18 @@ comment on table node is
 comment on column node.drive is 'The random id in the node''s directory.';
 comment on column node.address is
     'Null: embedded in the server''s process. Empty: another node has registered with its address since.';
+comment on column node.set_weight is 'What an operator set; it wins over what the node says.';
+comment on column node.seat is
+    'Whose tokens it has on the ring: its own number, or the seat of the node that it replaced.';
+comment on column node.is_awaited is 'Removed, and the next new drive takes its seat.';
+comment on column node.chunks is
+    'How many it has, by its last heartbeat. Null while it does not know yet that it is drained: 0 of a draining node means that it is empty and stays so.';
 comment on column node.registration is
     'Grows with each registration. Whoever holds an older one is an older process or a copied drive, and is fenced.';
 comment on column node.state is 'What an operator or the node said. Silence is measured by watchers, not stored.';
 
--- Registers a drive, or registers it again. Told to gateways, unlike heartbeats.
+-- Registers a drive, or registers it again. Told to gateways, unlike heartbeats. A new drive takes
+-- the seat of a node that an operator said is to be replaced, and its weight.
 create function register_node_v1(p_drive uuid, p_address text, p_zone text,
     p_weight double precision)
 returns table (number smallint, registration bigint, cluster uuid, state text)
@@ -57,6 +68,7 @@ declare
     v_number smallint;
     v_registration bigint;
     v_state text;
+    v_awaited smallint;
 begin
     -- One at a time: an insert that loses a race would burn a number.
     perform pg_advisory_xact_lock(hashtextextended('sixfold register_node', 0));
@@ -65,22 +77,83 @@ begin
     update node n set address = p_address, zone = p_zone, weight = p_weight,
         registration = n.registration + 1,
         state = case when n.state in ('draining', 'removed') then n.state else 'active' end,
-        heartbeat = clock_timestamp()
+        chunks = null, heartbeat = clock_timestamp()
         where n.drive = p_drive
         returning n.number, n.registration, n.state into v_number, v_registration, v_state;
     if not found then
-        insert into node as n (drive, address, zone, weight)
-            values (p_drive, p_address, p_zone, p_weight)
+        insert into node as n (drive, address, zone, weight, seat)
+            values (p_drive, p_address, p_zone, p_weight, 0)
             returning n.number, n.registration, n.state into v_number, v_registration, v_state;
+        update node n set seat = v_number where n.number = v_number;
+        select min(n.number) into v_awaited from node n where n.is_awaited;
+        if v_awaited is not null then
+            perform take_seat_v1(v_awaited, v_number);
+        end if;
     end if;
     perform pg_notify('sixfold_registry', v_number::text);
     return query select v_number, v_registration, c.id, v_state from cluster c;
 end $$;
 
+-- Gives the seat and the weight of p_old, which is removed, to p_new. The ring stays as it is, so
+-- that only what was on the one comes to the other.
+create function take_seat_v1(p_old smallint, p_new smallint) returns void
+language plpgsql volatile as $$
+begin
+    update node n set seat = o.seat, set_weight = coalesce(o.set_weight, o.weight)
+        from node o where o.number = p_old and n.number = p_new;
+    update node n set is_awaited = false where n.number = p_old;
+end $$;
+
+-- What an operator decides of a node: 'active' ends a drain, 'draining' begins one, 'removed' is
+-- final. False: there is no such node, or it is removed. Told to gateways.
+create function set_node_state_v1(p_number smallint, p_state text) returns boolean
+language plpgsql volatile as $$
+begin
+    update node n set state = p_state, chunks = case when p_state = 'draining' then null else n.chunks end
+        where n.number = p_number and n.state <> 'removed' and n.state <> p_state;
+    if not found then
+        return exists (select from node n where n.number = p_number and n.state = p_state
+            and p_state <> 'removed');
+    end if;
+    perform pg_notify('sixfold_registry', p_number::text);
+    return true;
+end $$;
+
+-- Sets the weight that wins over what the node says. False: there is no such node, or it is removed.
+create function set_node_weight_v1(p_number smallint, p_weight double precision) returns boolean
+language plpgsql volatile as $$
+begin
+    update node n set set_weight = p_weight where n.number = p_number and n.state <> 'removed';
+    if found then
+        perform pg_notify('sixfold_registry', p_number::text);
+        return true;
+    end if;
+    return false;
+end $$;
+
+-- Removes p_old, whose seat p_new takes; without p_new, the next new drive. False: one of them is
+-- not there, or p_new is removed.
+create function replace_node_v1(p_old smallint, p_new smallint) returns boolean
+language plpgsql volatile as $$
+begin
+    -- As registrations do: none may slip in between.
+    perform pg_advisory_xact_lock(hashtextextended('sixfold register_node', 0));
+    if not exists (select from node n where n.number = p_old) or (p_new is not null and not exists (
+        select from node n where n.number = p_new and n.state <> 'removed')) then
+        return false;
+    end if;
+    update node n set state = 'removed', is_awaited = p_new is null where n.number = p_old;
+    if p_new is not null then
+        perform take_seat_v1(p_old, p_new);
+    end if;
+    perform pg_notify('sixfold_registry', p_old::text);
+    return true;
+end $$;
+
 -- Records that a node lives, and answers its state: what an operator decided stays, and the node
 -- learns it here. Null: another process has registered this node since.
 create function heartbeat_v1(p_number smallint, p_registration bigint, p_state text,
-    p_capacity bigint, p_free bigint)
+    p_capacity bigint, p_free bigint, p_chunks bigint)
 returns text language plpgsql volatile as $$
 declare
     v_state text;
@@ -90,6 +163,7 @@ begin
             using errcode = '22023';
     end if;
     update node n set heartbeat = clock_timestamp(), capacity = p_capacity, free = p_free,
+        chunks = case when n.state <> 'draining' or p_state = 'draining' then p_chunks end,
         state = case when n.state in ('draining', 'removed') or p_state = 'draining'
             then n.state else p_state end
         where n.number = p_number and n.registration = p_registration
@@ -118,34 +192,49 @@ end $$;
 -- What a node process calls to say that it lives. It names itself by the id on its drive, which
 -- other nodes can't read anywhere, so that none speaks for another.
 create function node_heartbeat(drive uuid, registration bigint, state text, capacity bigint,
-    free bigint)
+    free bigint, chunks bigint)
 returns text
 language plpgsql volatile security definer set search_path = public, pg_temp as $$
 #variable_conflict use_column
 begin
-    return heartbeat_v1((select n.number from node n where n.drive = $1), $2, $3, $4, $5);
+    return heartbeat_v1((select n.number from node n where n.drive = $1), $2, $3, $4, $5, $6);
 end $$;
+
+create table forgotten (
+    extent uuid primary key
+);
+comment on table forgotten is
+    'Extents that had moved and are deleted, while the lease under which they were written lives: it can''t commit them again, so what they left behind may go before it ends.';
 
 -- The one rule for deleting a chunk copy, parts (a) and (b): its writer's lease has ended, and a
 -- statement begun after that finds no row that places the chunk on this node. A lease's row
 -- vanishes only after every commit that locked it is over, and each statement of a volatile
--- function has a snapshot of its own, so the second one sees all those commits. Answers the
--- positions, from 1, of the copies that may be deleted. Part (c), the copy number, is checked by
--- the node when it deletes.
+-- function has a snapshot of its own, so the second one sees all those commits. The lease that an
+-- extent was written under makes it reachable once, with its commit: when that is seen to be over,
+-- a copy of this writer need not wait for the lease's end. (Heal and rebalance write under leases
+-- of their own.) A copy that was moved away is kept for p_kept, and for reads that began before.
+-- Answers the positions, from 1, of the copies that may be deleted. Part (c), the copy number, is
+-- checked by the node when it deletes.
 create function condemned_v1(p_node smallint, p_extents uuid[], p_indexes smallint[],
-    p_writers bigint[])
+    p_writers bigint[], p_kept interval)
 returns setof integer language plpgsql volatile security definer
 set search_path = public, pg_temp as $$
 declare
     v_live bigint[];
+    v_before timestamptz;
 begin
     v_live := array(select l.id from lease l where l.id = any (p_writers));
+    v_before := least(clock_timestamp() - p_kept,
+        (select min(least(l.oldest_read, l.renewed)) from lease l) - p_kept / 2);
     return query
         select i from generate_subscripts(p_extents, 1) i
-        where p_writers[i] <> all (v_live)
-            and not exists (
-                select from extent e join placement p on p.id = e.placement_id
-                where e.id = p_extents[i] and p.nodes[p_indexes[i] + 1] = p_node);
+            left join extent e on e.id = p_extents[i]
+            left join placement p on p.id = e.placement_id
+        where (p_writers[i] <> all (v_live)
+                or p_writers[i] = lease_of_v1(p_extents[i]) and (e.id is not null
+                    or exists (select from forgotten f where f.extent = p_extents[i])))
+            and (e.id is null or p.nodes[p_indexes[i] + 1] <> p_node
+                and (e.moved is null or e.moved < v_before));
 end $$;
 
 -- What a node process may ask for its own sweep: nothing, once it is not the newest registration.
@@ -159,9 +248,20 @@ declare
 begin
     select n.number into v_number from node n where n.drive = $1 and n.registration = $2;
     if found then
-        return query select condemned_v1(v_number, $3, $4, $5);
+        return query select condemned_v1(v_number, $3, $4, $5, interval '60 s');
     end if;
 end $$;
+
+create table job (
+    name text collate "C" primary key,
+    claimant bigint not null,
+    lease bigint not null,
+    doing text not null,
+    touched timestamptz not null default clock_timestamp()
+);
+comment on table job is
+    'Jobs that one process does for all: which one, and what it is doing. A claim saves work that would be done twice; what is written is safe without it.';
+comment on column job.lease is 'A lease of the claimant: with it the claim ends.';
 
 -- Switches an extent to chunks that were made anew or moved, under the lease that wrote them, if
 -- its placement is still p_from. Whoever is second changes nothing.
@@ -173,7 +273,8 @@ declare
 begin
     perform lock_lease_v1(p_lease);
     v_to := (placements_v1(p_to))[1];
-    update extent e set placement_id = v_to, missing = e.missing & ~p_healed
+    update extent e set placement_id = v_to, missing = e.missing & ~p_healed,
+        moved = case when p_to = p_from then e.moved else clock_timestamp() end
         from placement p
         where e.id = p_extent and p.id = e.placement_id and p.nodes = p_from;
     return found;
@@ -210,6 +311,12 @@ declare
 begin
     v_gone := array(select b.id from body b where b.id = any (p_bodies) and b.freed_at is not null
         order by b.id for update);
+    insert into forgotten (extent)
+        select e.id from extent e join lease l on l.id = lease_of_v1(e.id)
+        where e.body_id = any (v_gone) and e.moved is not null
+        on conflict do nothing;
+    delete from forgotten f
+        where not exists (select from lease l where l.id = lease_of_v1(f.extent));
     delete from extent e where e.body_id = any (v_gone);
     delete from body b where b.id = any (v_gone);
     return cardinality(v_gone);
@@ -237,16 +344,19 @@ begin
 end $$;
 
 revoke all on function node_register(uuid, text, text, double precision) from public;
-revoke all on function node_heartbeat(uuid, bigint, text, bigint, bigint) from public;
+revoke all on function node_heartbeat(uuid, bigint, text, bigint, bigint, bigint) from public;
 revoke all on function node_condemned(uuid, bigint, uuid[], smallint[], bigint[]) from public;
 revoke all on function register_node_v1(uuid, text, text, double precision) from public;
-revoke all on function heartbeat_v1(smallint, bigint, text, bigint, bigint) from public;
-revoke all on function condemned_v1(smallint, uuid[], smallint[], bigint[]) from public;
+revoke all on function heartbeat_v1(smallint, bigint, text, bigint, bigint, bigint)
+    from public;
+revoke all on function condemned_v1(smallint, uuid[], smallint[], bigint[], interval)
+    from public;
 
 do $$
 begin
     grant execute on function node_register(uuid, text, text, double precision) to sixfold_node;
-    grant execute on function node_heartbeat(uuid, bigint, text, bigint, bigint) to sixfold_node;
+    grant execute on function node_heartbeat(uuid, bigint, text, bigint, bigint, bigint)
+        to sixfold_node;
     grant execute on function node_condemned(uuid, bigint, uuid[], smallint[], bigint[])
         to sixfold_node;
 exception

@@ -64,6 +64,7 @@ fn ring(criterion: &mut Criterion) {
     for nodes in [6, 100] {
         let member = |number| Member {
             node: NodeNumber(number),
+            seat: NodeNumber(number),
             zone: format!("zone {}", number % 6),
             weight: 1.0,
         };

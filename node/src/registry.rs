@@ -143,13 +143,14 @@ impl Registry {
         health: &Health,
     ) -> Result<Standing, RegistryError> {
         let bytes = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
-        let sql = "select node_heartbeat($1, $2, $3, $4, $5)";
+        let sql = "select node_heartbeat($1, $2, $3, $4, $5, $6)";
         let query = sqlx::query_scalar::<_, Option<String>>(sql)
             .bind(drive)
             .bind(registration.registration)
             .bind(registry_state(health.state))
             .bind(bytes(health.capacity_bytes))
-            .bind(bytes(health.free_bytes));
+            .bind(bytes(health.free_bytes))
+            .bind(bytes(health.chunk_count));
         let row = timeout(CALL_LIMIT, query.fetch_one(&self.pool)).await;
         let state = row.map_err(|_| RegistryError::Late)??;
         Ok(Standing::of(state.as_deref()))

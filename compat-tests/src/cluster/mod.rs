@@ -7,6 +7,7 @@
 //! processes away one by one. Everything is killed by its own process id when the `Server` is dropped.
 
 mod address;
+mod administer;
 mod binaries;
 mod postgres;
 mod process;
@@ -225,13 +226,6 @@ impl Server {
         let note = self.folder().join("meta/postgres/socket");
         let sockets = std::fs::read_to_string(note).expect("a managed PostgreSQL");
         postgres::query(Path::new(sockets.trim()), "sixfold", script)
-    }
-
-    /// What `sixfold node list --json` says.
-    pub fn node_list(&self) -> Vec<serde_json::Value> {
-        let output = self.command("sixfold").args(["node", "list", "--json"]).output();
-        let output = output.expect("sixfold node list");
-        serde_json::from_slice(&output.stdout).expect("a list of nodes")
     }
 
     /// The PostgreSQL of the separate form.

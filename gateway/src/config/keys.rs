@@ -245,6 +245,12 @@ keys! {
         &["SIXFOLD_READ_CUT"],
         "The longest time a download may take; deleted bytes are kept for it meanwhile.",
     );
+    REBALANCE_RATE = key(
+        "data.rebalance_mib_per_s",
+        &["SIXFOLD_REBALANCE_MIB_PER_S"],
+        "MiB per second that this process moves from node to node when nodes are drained or \
+         added; 1 to 1000.",
+    );
     TOKENS = key(
         "nodes.tokens",
         &["SIXFOLD_TOKENS"],
@@ -331,6 +337,11 @@ keys! {
         "times.heal_every",
         &["SIXFOLD_HEAL_EVERY"],
         "How often chunks that are missing are looked for, to be made anew.",
+    );
+    REBALANCE_EVERY = key(
+        "times.rebalance_every",
+        &["SIXFOLD_REBALANCE_EVERY"],
+        "How often chunks that should be on another node are looked for.",
     );
     HOLD_DOWN = key(
         "times.hold_down",

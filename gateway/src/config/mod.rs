@@ -201,6 +201,8 @@ pub struct TimesConfig {
     pub sweep_every: Duration,
     /// How often missing chunks are looked for.
     pub heal_every: Duration,
+    /// How often chunks that should be elsewhere are looked for.
+    pub rebalance_every: Duration,
 }
 
 /// Log lines.

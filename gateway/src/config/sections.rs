@@ -139,6 +139,11 @@ pub(super) fn data(reader: &mut Reader<'_>) -> Result<DataLimits, ConfigError> {
         hedge_after: reader.value(&keys::HEDGE_AFTER, limits.hedge_after, units::duration)?,
         hedge_percent: reader.value(&keys::HEDGE_PERCENT, limits.hedge_percent, units::percent)?,
         read_cut: reader.value(&keys::READ_CUT, limits.read_cut, units::duration)?,
+        rebalance_mib_per_s: reader.value(
+            &keys::REBALANCE_RATE,
+            limits.rebalance_mib_per_s,
+            units::few,
+        )?,
     })
 }
 
@@ -183,6 +188,7 @@ pub(super) fn times(
         expire_every: time(&keys::EXPIRE_EVERY, paces.expire_uploads.every)?,
         upload_idle: time(&keys::UPLOAD_IDLE, paces.upload_idle)?,
         heal_every: time(&keys::HEAL_EVERY, paces.heal.every)?,
+        rebalance_every: time(&keys::REBALANCE_EVERY, paces.rebalance.every)?,
         sweep_every: time(&keys::SWEEP_EVERY, paces.sweep.every)?,
     })
 }

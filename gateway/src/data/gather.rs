@@ -315,17 +315,19 @@ impl Gather {
         Ok(())
     }
 
-    /// Reads the placement anew, once. `true` when chunks have moved since.
+    /// Reads the placement anew, until it is found to be as it was. `true` when chunks have moved
+    /// since; a long read may meet several moves.
     async fn reread(&mut self) -> Result<bool, ReadError> {
         let Some(body) = self.body.filter(|_| !self.has_reread) else { return Ok(false) };
-        self.has_reread = true;
         // A database that can't be asked now is no reason to fail: the chunks may still do.
         let Ok(extents) = self.shared.meta.extents(body, self.extent.start).await else {
+            self.has_reread = true;
             return Ok(false);
         };
         let found = extents.into_iter().find(|extent| extent.id == self.extent.id);
         let found = found.ok_or(ReadError::Gone)?;
         if found.placement == self.extent.placement {
+            self.has_reread = true;
             return Ok(false);
         }
         self.extent = found;

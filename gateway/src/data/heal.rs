@@ -15,14 +15,17 @@ use crate::meta::types::{ChunkSet, Extent, Move, Placement};
 use futures::StreamExt;
 use sixfold_proto::checksum::CellKey;
 use sixfold_proto::chunks::Chunks;
-use sixfold_proto::name::{CHUNKS_PER_EXTENT, ChunkIndex, ChunkName};
+use sixfold_proto::name::{CHUNKS_PER_EXTENT, ChunkIndex, ChunkName, LeaseId};
 use std::sync::Arc;
 
 /// Makes what it can of the chunks that `extent` lacks. Answers which of them are durable, and
 /// where; `None` when there is no node for any.
-pub(super) async fn heal(shared: &Arc<Shared>, extent: &Extent) -> Result<Option<Move>, ReadError> {
+pub(super) async fn heal(
+    shared: &Arc<Shared>,
+    extent: &Extent,
+    lease: LeaseId,
+) -> Result<Option<Move>, ReadError> {
     let (homes, wanted) = homes(shared, extent);
-    let lease = shared.lease.current();
     let mut healed = present(shared, extent, homes, wanted).await;
     let absent = ChunkSet(wanted.0 & !healed.0);
     if absent != ChunkSet(0) {

@@ -34,6 +34,9 @@ pub struct DataLimits {
     /// The longest time a read may take. Freed chunks wait for running reads, so that a client
     /// that never ends would keep drives full.
     pub read_cut: Duration,
+    /// MiB per second of the chunks that this process moves from node to node: half of what a
+    /// gigabit carries, so that requests keep the other half.
+    pub rebalance_mib_per_s: u32,
 }
 
 impl DataLimits {
@@ -64,6 +67,7 @@ impl Default for DataLimits {
             hedge_after: Duration::from_millis(100),
             hedge_percent: 5,
             read_cut: Duration::from_secs(6 * 60 * 60),
+            rebalance_mib_per_s: 60,
         }
     }
 }

@@ -12,6 +12,7 @@ mod limits;
 mod md5;
 mod memory;
 mod missing;
+mod moves;
 mod ranks;
 mod read;
 mod running;
@@ -35,12 +36,15 @@ use crate::erasure::Scheme;
 use crate::meta::Meta;
 use crate::meta::types::{BodyId, Extent, Move};
 use crate::nodes::Directory;
+use crate::placement::Wish;
 use bytes::Bytes;
 use futures::Stream;
 use hedges::Hedges;
 use memory::Memory;
 use missing::Missing;
+use moves::MovePace;
 use running::RunningReads;
+use sixfold_proto::chunks::NodeError;
 use sixfold_proto::name::LeaseId;
 use std::ops::Range;
 use std::sync::Arc;
@@ -66,6 +70,7 @@ struct Shared {
     hedges: Hedges,
     running: Arc<RunningReads>,
     missing: Missing,
+    moves: MovePace,
     md5: Arc<md5::Queue>,
 }
 
@@ -79,6 +84,7 @@ impl Data {
     ) -> Self {
         Self(Arc::new(Shared {
             missing: Missing::start(Arc::clone(&meta)),
+            moves: MovePace::new(limits.rebalance_mib_per_s),
             memory: Memory::new(limits.stripes_in_process),
             hedges: Hedges::new(limits.hedge_percent),
             running: Arc::default(),
@@ -118,9 +124,21 @@ impl Data {
     }
 
     /// Makes what it can of the chunks that `extent` lacks, and answers what is to be written into
-    /// its row; `None` when there is no node for any of them now.
-    pub async fn heal(&self, extent: &Extent) -> Result<Option<Move>, ReadError> {
-        heal::heal(&self.0, extent).await
+    /// its row; `None` when there is no node for any of them now. `lease` must not be one that
+    /// bodies are written under: what that wrote may go once it is committed.
+    pub async fn heal(&self, extent: &Extent, lease: LeaseId) -> Result<Option<Move>, ReadError> {
+        heal::heal(&self.0, extent, lease).await
+    }
+
+    /// Copies a chunk to where it should be, at the pace that moves have, and answers what is to
+    /// be written into the extent's row. `lease` as above.
+    pub async fn move_chunk(
+        &self,
+        extent: &Extent,
+        wish: Wish,
+        lease: LeaseId,
+    ) -> Result<Move, NodeError> {
+        moves::move_chunk(&self.0, extent, wish, lease).await
     }
 
     /// For how long the oldest running read has been running.

@@ -4,8 +4,8 @@
 //! A unit of work is a page of the degraded extents, at risk first. What can't be healed now, for
 //! want of a node or of chunks, is passed by until the next round.
 
-use super::{Job, JobPace, Paces, Progress};
-use crate::data::{Data, ReadError};
+use super::{Job, JobPace, Mover, Paces, Progress};
+use crate::data::ReadError;
 use crate::meta::Meta;
 use crate::meta::types::{Extent, ExtentCursor, Move, RiskCursor};
 use crate::nodes::Directory;
@@ -35,9 +35,9 @@ pub trait Healer: Send + Sync + 'static {
 }
 
 #[async_trait]
-impl Healer for Data {
+impl Healer for Mover {
     async fn heal(&self, extent: &Extent) -> Result<Option<Move>, ReadError> {
-        Data::heal(self, extent).await
+        self.data.heal(extent, self.lease.current()).await
     }
 }
 

@@ -8,6 +8,7 @@ mod end_leases;
 mod expire_uploads;
 mod heal;
 mod pace;
+mod rebalance;
 mod runner;
 mod sweep;
 #[cfg(test)]
@@ -18,10 +19,11 @@ pub use end_leases::EndLeases;
 pub use expire_uploads::ExpireUploads;
 pub use heal::{Gone, Heal, Healer};
 pub use pace::{JobPace, Paces};
+pub use rebalance::Rebalance;
 pub use runner::{Job, JobState, Progress, Runner};
 pub use sweep::Sweep;
 
-use crate::data::Data;
+use crate::data::{CurrentLease, Data};
 use crate::meta::Meta;
 use crate::nodes::{Directory, Liveness};
 use sixfold_proto::chunks::Chunks;
@@ -45,18 +47,34 @@ impl Nodes for Directory {
     }
 }
 
+/// The data path with the lease that chunks are healed and moved under: never one that bodies are
+/// written under, whose own copies may go as soon as their commit is over.
+#[derive(Clone)]
+pub struct Mover {
+    data: Data,
+    lease: Arc<dyn CurrentLease>,
+}
+
+impl Mover {
+    /// Joins the two.
+    pub fn new(data: Data, lease: Arc<dyn CurrentLease>) -> Self {
+        Self { data, lease }
+    }
+}
+
 /// Every job of a server or gateway.
 pub fn all(
     meta: &Arc<dyn Meta>,
     directory: &Arc<Directory>,
-    data: &Data,
+    mover: &Mover,
     paces: &Paces,
 ) -> Vec<Arc<dyn Job>> {
     let nodes = Arc::clone(directory) as Arc<dyn Nodes>;
-    let (healer, gone) = (Arc::new(data.clone()), Arc::clone(directory) as Arc<dyn Gone>);
+    let (healer, gone) = (Arc::new(mover.clone()), Arc::clone(directory) as Arc<dyn Gone>);
     vec![
         Arc::new(Collect::new(meta.clone(), nodes.clone(), paces)),
         Arc::new(Sweep::new(meta.clone(), nodes, paces)),
+        Arc::new(Rebalance::new(meta.clone(), Arc::clone(directory), mover.clone(), paces)),
         Arc::new(Heal::new(meta.clone(), healer, gone, paces)),
         Arc::new(ExpireUploads::new(meta.clone(), paces)),
         Arc::new(EndLeases::new(meta.clone(), paces)),

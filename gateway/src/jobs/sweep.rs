@@ -39,13 +39,15 @@ pub struct Sweep {
     meta: Arc<dyn Meta>,
     nodes: Arc<dyn Nodes>,
     pace: JobPace,
+    kept: Duration,
     round: Mutex<Round>,
 }
 
 impl Sweep {
     /// With the pace of `paces`.
     pub fn new(meta: Arc<dyn Meta>, nodes: Arc<dyn Nodes>, paces: &Paces) -> Self {
-        Self { meta, nodes, pace: paces.sweep, round: Mutex::default() }
+        let (pace, kept) = (paces.sweep, paces.collect_after);
+        Self { meta, nodes, pace, kept, round: Mutex::default() }
     }
 
     async fn begin_round(&self) -> anyhow::Result<()> {
@@ -72,34 +74,36 @@ impl Sweep {
             round.nodes.pop_front();
         }
     }
+}
 
-    /// Sweeps a page; answers how many copies went and where the next page begins.
-    async fn page(
-        &self,
-        number: NodeNumber,
-        node: &dyn Chunks,
-        after: Option<ChunkName>,
-    ) -> anyhow::Result<(u64, Option<ChunkName>)> {
-        let entries = tokio::time::timeout(CALL_LIMIT, node.list(after, PAGE)).await??;
-        let copies: Vec<_> =
-            entries.iter().map(|entry| (entry.name, entry.writer, entry.copy)).collect();
-        let next = (entries.len() == PAGE).then(|| entries.last().map(|e| e.name)).flatten();
-        if copies.is_empty() {
-            return Ok((0, None));
-        }
-        let condemned = self.meta.condemned(number, &copies).await?;
-        let count = condemned.len() as u64;
-        let mut deletes = futures::stream::iter(condemned)
-            .map(|(name, copy)| delete(node, name, copy))
-            .buffer_unordered(CALLS);
-        while let Some(result) = deletes.next().await {
-            result?;
-        }
-        if count > 0 {
-            tracing::info!(node.number = number.0, chunk_count = count, "swept chunks");
-        }
-        Ok((count, next))
+/// Sweeps a page of a node; answers how many copies went and where the next page begins. What was
+/// moved away is left for `kept`.
+pub(super) async fn sweep_page(
+    meta: &dyn Meta,
+    number: NodeNumber,
+    node: &dyn Chunks,
+    after: Option<ChunkName>,
+    kept: Duration,
+) -> anyhow::Result<(u64, Option<ChunkName>)> {
+    let entries = tokio::time::timeout(CALL_LIMIT, node.list(after, PAGE)).await??;
+    let copies: Vec<_> =
+        entries.iter().map(|entry| (entry.name, entry.writer, entry.copy)).collect();
+    let next = (entries.len() == PAGE).then(|| entries.last().map(|e| e.name)).flatten();
+    if copies.is_empty() {
+        return Ok((0, None));
     }
+    let condemned = meta.condemned(number, &copies, kept).await?;
+    let count = condemned.len() as u64;
+    let mut deletes = futures::stream::iter(condemned)
+        .map(|(name, copy)| delete(node, name, copy))
+        .buffer_unordered(CALLS);
+    while let Some(result) = deletes.next().await {
+        result?;
+    }
+    if count > 0 {
+        tracing::info!(node.number = number.0, chunk_count = count, "swept chunks");
+    }
+    Ok((count, next))
 }
 
 #[async_trait]
@@ -121,7 +125,7 @@ impl Job for Sweep {
             self.advance(None);
             return Ok(self.progress(0));
         };
-        match self.page(number, &*node, after).await {
+        match sweep_page(&*self.meta, number, &*node, after, self.kept).await {
             Ok((count, next)) => {
                 self.advance(next);
                 Ok(self.progress(count))

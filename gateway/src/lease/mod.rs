@@ -49,6 +49,15 @@ pub struct LeasePace {
     pub keep_changed: Duration,
 }
 
+impl LeasePace {
+    /// Of a lease that chunks are healed and moved under: short ones, so that what was written in
+    /// vain can be swept soon. No chunk takes longer than it is kept.
+    pub fn of_movers(renew_every: Duration) -> Self {
+        let (change_every, keep_changed) = (Duration::from_mins(5), Duration::from_mins(10));
+        Self { renew_every, change_every, keep_changed }
+    }
+}
+
 impl Default for LeasePace {
     fn default() -> Self {
         RENEW_EVERY.into()

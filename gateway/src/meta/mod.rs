@@ -13,15 +13,16 @@ pub mod testing;
 pub mod types;
 
 use async_trait::async_trait;
+use futures::stream::BoxStream;
 use sixfold_proto::name::{ChunkName, CopyNumber, ExtentId, LeaseId, NodeNumber};
 use std::sync::Arc;
 use std::time::Duration;
 use time::OffsetDateTime;
 use types::{
-    AccessKey, BodyId, Bucket, BucketId, ChunkSet, Commit, CommitOutcome, CompleteOutcome,
-    Completion, DeleteOutcome, Extent, ExtentCursor, Found, ListQuery, Move, NewBody, NodeRow,
-    NodeState, Page, Part, PartOutcome, RiskCursor, Upload, UploadId, User, UserId, Version,
-    VersionId, Versioning,
+    AccessKey, BodyId, Bucket, BucketId, ChunkSet, Claimant, Commit, CommitOutcome,
+    CompleteOutcome, Completion, DeleteOutcome, Extent, ExtentCursor, Found, JobRow, ListQuery,
+    Move, NewBody, NodeCondition, NodeRow, NodeState, Page, Part, PartOutcome, Placed, RiskCursor,
+    Upload, UploadId, User, UserId, Version, VersionId, Versioning,
 };
 
 /// The most extents that one look-up returns; a longer body is read page by page.
@@ -205,6 +206,14 @@ pub trait Meta: Send + Sync + 'static {
         after: Option<RiskCursor>,
         limit: usize,
     ) -> Result<Vec<Extent>>;
+    /// Up to `limit` extents in the order of their placements, behind `after`, each with its place
+    /// in that order.
+    async fn placed_extents(
+        &self,
+        placed: Placed<'_>,
+        after: Option<ExtentCursor>,
+        limit: usize,
+    ) -> Result<Vec<(ExtentCursor, Extent)>>;
     /// Writes healed or moved chunks into an extent's row, if its placement is still the one that
     /// they were made by. `false`: it is not, or the extent is gone. [`MetaError::LeaseEnded`] when
     /// the chunks may be swept already.
@@ -216,12 +225,27 @@ pub trait Meta: Send + Sync + 'static {
     /// Forgets freed bodies, after their chunks are deleted or left to the sweep.
     async fn forget_bodies(&self, bodies: &[BodyId]) -> Result<()>;
     /// Of these chunk copies on `node`, those that may be deleted: the writer's lease has ended,
-    /// and in a statement begun after that no row places the chunk there.
+    /// and in a statement begun after that no row places the chunk there. The lease that an extent
+    /// was written under need not have ended once the extent's commit is seen to be over. What was
+    /// moved away is kept for `kept`, and for reads that began before.
     async fn condemned(
         &self,
         node: NodeNumber,
         copies: &[(ChunkName, LeaseId, CopyNumber)],
+        kept: Duration,
     ) -> Result<Vec<(ChunkName, CopyNumber)>>;
+
+    /// Takes or keeps the claim of a job that one process does for all, and says what it does.
+    /// `false`: another process has it, was heard of within `lasts`, and its lease lives.
+    async fn claim_job(
+        &self,
+        name: &str,
+        claimant: Claimant,
+        doing: &str,
+        lasts: Duration,
+    ) -> Result<bool>;
+    /// The jobs that were ever claimed, by name.
+    async fn jobs(&self) -> Result<Vec<JobRow>>;
 
     // --- users and keys ---
 
@@ -254,10 +278,19 @@ pub trait Meta: Send + Sync + 'static {
         &self,
         node: NodeNumber,
         registration: i64,
-        state: NodeState,
-        capacity_bytes: u64,
-        free_bytes: u64,
+        condition: NodeCondition,
     ) -> Result<Option<NodeState>>;
+    /// What an operator decides of a node: `Draining` begins a drain, `Active` ends it, `Removed`
+    /// is final. `false`: there is no such node, or it is removed.
+    async fn set_node_state(&self, node: NodeNumber, state: NodeState) -> Result<bool>;
+    /// Sets the weight that wins over what the node says. `false` as above.
+    async fn set_node_weight(&self, node: NodeNumber, weight: f64) -> Result<bool>;
+    /// Removes a node and gives its seat and weight to `new`, or to the next new drive. `false`:
+    /// one of them is not there, or `new` is removed.
+    async fn replace_node(&self, old: NodeNumber, new: Option<NodeNumber>) -> Result<bool>;
+    /// Yields once it listens and after every change of the registry, heartbeats excepted. One who
+    /// can't listen hears nothing and reads the registry from time to time, which it does anyway.
+    fn registry_changes(&self) -> BoxStream<'static, ()>;
     /// All nodes that were ever registered, by number.
     async fn nodes(&self) -> Result<Vec<NodeRow>>;
     /// The cluster's id, made with the schema.

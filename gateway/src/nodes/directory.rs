@@ -10,10 +10,11 @@ use super::limits::NodeLimits;
 use super::remote::{Remote, RemoteSettings};
 use super::silence::{Liveness, Silence};
 use crate::erasure::Scheme;
-use crate::meta::types::{NodeRow, NodeState, Placement};
+use crate::meta::types::{Extent, NodeRow, NodeState, Placement};
 use crate::meta::{Meta, MetaError};
-use crate::placement::{self, Member, Ring, TooFewNodes};
+use crate::placement::{self, Member, Ring, Standing, TooFewNodes, Wish};
 use arc_swap::ArcSwap;
+use futures::StreamExt;
 use sixfold_proto::chunks::{Chunks, DriveState};
 use sixfold_proto::name::{CHUNKS_PER_EXTENT, ExtentId, NodeNumber};
 use std::collections::{BTreeMap, HashMap};
@@ -108,6 +109,14 @@ impl Entry {
     fn refusal(&self) -> Option<Refusal> {
         self.node.as_ref().and_then(|node| node.refusal())
     }
+
+    fn standing(&self) -> Standing {
+        Standing {
+            is_member: !matches!(self.row.state, NodeState::Draining | NodeState::Removed),
+            is_usable: self.is_usable(),
+            is_readable: self.is_reachable(),
+        }
+    }
 }
 
 impl Snapshot {
@@ -129,6 +138,25 @@ impl Snapshot {
     /// Whether new chunks may be placed on a node.
     pub fn is_usable(&self, node: NodeNumber) -> bool {
         self.entry(node).is_some_and(Entry::is_usable)
+    }
+
+    /// The move that brings a chunk of an extent nearer to its place.
+    pub fn wish(&self, extent: &Extent) -> Option<Wish> {
+        let nobody = Standing { is_member: false, is_usable: false, is_readable: false };
+        placement::wish(&self.ring, extent, |node| self.entry(node).map_or(nobody, Entry::standing))
+    }
+
+    /// The nodes that are being emptied.
+    pub fn draining(&self) -> Vec<NodeNumber> {
+        let draining = self.entries().filter(|entry| entry.row.state == NodeState::Draining);
+        draining.map(|entry| entry.row.number).collect()
+    }
+
+    /// Whether so many nodes are silent or dead that it is rather the network or this process
+    /// that is ill, and nothing should be moved.
+    pub fn is_outage(&self) -> bool {
+        let members = self.entries().filter(|entry| entry.row.state != NodeState::Removed);
+        members.filter(|entry| entry.liveness() != Liveness::Alive).count() > MOST_GIVEN_UP
     }
 }
 
@@ -219,15 +247,17 @@ impl Directory {
         Ok(())
     }
 
-    /// Reads the registry again and again, and tries nodes whose breaker is half open, until
-    /// told to stop.
+    /// Reads the registry again and again, at once when it is told of a change, and tries nodes
+    /// whose breaker is half open, until told to stop.
     pub async fn watch(self: Arc<Self>, stop: CancellationToken) {
         let mut ticks = tokio::time::interval(self.limits.refresh_every);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut changes = self.meta.registry_changes();
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
                 _ = ticks.tick() => {}
+                Some(()) = changes.next() => {}
             }
             if let Err(error) = self.refresh().await {
                 tracing::warn!(error = %error, "the registry of nodes can't be read: {error}");
@@ -326,6 +356,7 @@ fn members(entries: &BTreeMap<NodeNumber, Entry>) -> Vec<Member> {
     let present = entries.values().filter(|entry| entry.row.state != NodeState::Removed);
     let member = |entry: &Entry| Member {
         node: entry.row.number,
+        seat: entry.row.seat,
         zone: entry.row.zone.clone(),
         weight: entry.row.weight,
     };

@@ -12,6 +12,8 @@ const MAX_TOKENS: f64 = 15_000.0;
 pub struct Member {
     /// Its number.
     pub node: NodeNumber,
+    /// The number that its tokens follow from: its own, or that of a node whose place it took.
+    pub seat: NodeNumber,
     /// Its failure domain.
     pub zone: String,
     /// Its share relative to others, above 0.
@@ -50,10 +52,11 @@ impl Ring {
             let zone_index = *zones.entry(member.zone.as_str()).or_insert(zone_count);
             let seat_index = ring.seats.len() as u32;
             let points = (0..token_count(member.weight, tokens))
-                .map(|token| (hash::token_point(member.node, token), seat_index));
+                .map(|token| (hash::token_point(member.seat, token), seat_index));
             ring.tokens.extend(points);
             ring.seats.push(Seat { node: member.node, zone_index });
             described.extend_from_slice(&member.node.0.to_be_bytes());
+            described.extend_from_slice(&member.seat.0.to_be_bytes());
             described.extend_from_slice(&member.weight.to_be_bytes());
             described.extend_from_slice(member.zone.as_bytes());
         }
@@ -75,6 +78,11 @@ impl Ring {
 
     pub(super) fn zone_count(&self) -> usize {
         self.zone_count
+    }
+
+    /// The zone of a node that is on the ring.
+    pub(super) fn zone_of(&self, node: NodeNumber) -> Option<usize> {
+        self.seats.iter().find(|seat| seat.node == node).map(|seat| seat.zone_index)
     }
 
     pub(super) fn seats(&self) -> &[Seat] {

@@ -13,7 +13,7 @@ use crate::http::front::{Front, FrontSettings};
 use crate::http::health::Health;
 use crate::http::listener::{self, Limits};
 use crate::http::tls::Tls;
-use crate::jobs::{self, JobPace, Paces, Runner};
+use crate::jobs::{self, JobPace, Mover, Paces, Runner};
 use crate::lease::Lease;
 use crate::meta::pg::Pg;
 use crate::meta::{Meta, MetaError};
@@ -97,6 +97,8 @@ pub(super) struct Parts {
     pub(super) keys: Arc<Keys>,
     pub(super) directory: Arc<Directory>,
     pub(super) lease: Arc<Lease>,
+    /// What heal and rebalance write under.
+    pub(super) movers: Arc<Lease>,
     pub(super) shutdown: Shutdown,
 }
 
@@ -145,8 +147,10 @@ impl Parts {
         for name in self.shutdown.finish().await {
             tracing::warn!(task = name, "did not finish in time");
         }
-        if let Err(error) = self.lease.end().await {
-            tracing::warn!("the lease could not be ended, it will expire: {error}");
+        for lease in [&self.movers, &self.lease] {
+            if let Err(error) = lease.end().await {
+                tracing::warn!("the lease could not be ended, it will expire: {error}");
+            }
         }
     }
 
@@ -172,8 +176,12 @@ impl Parts {
         let stop = self.shutdown.token();
         let (lease, token) = (Arc::clone(&self.lease), stop.clone());
         self.shutdown.spawn("lease", async move { lease.keep(&token).await });
+        let (movers, token) = (Arc::clone(&self.movers), stop.clone());
+        self.shutdown.spawn("lease of movers", async move { movers.keep(&token).await });
         self.shutdown.spawn("directory", Arc::clone(&self.directory).watch(stop.clone()));
-        let jobs = jobs::all(&self.meta, &self.directory, data, &paces(config));
+        let movers = Arc::clone(&self.movers) as Arc<dyn CurrentLease>;
+        let mover = Mover::new(data.clone(), movers);
+        let jobs = jobs::all(&self.meta, &self.directory, &mover, &paces(config));
         Runner::default().start(jobs, &self.shutdown);
     }
 
@@ -224,6 +232,7 @@ fn paces(config: &Config) -> Paces {
         collect_after: times.freed_for,
         sweep: at(defaults.sweep, times.sweep_every),
         heal: at(defaults.heal, times.heal_every),
+        rebalance: at(defaults.rebalance, times.rebalance_every),
         expire_uploads: at(defaults.expire_uploads, times.expire_every),
         upload_idle: times.upload_idle,
         end_leases: at(defaults.end_leases, times.lease_renewal),

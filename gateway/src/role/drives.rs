@@ -1,7 +1,7 @@
 //! The embedded nodes: drives opened, registered under the id they carry, and kept alive.
 
 use crate::config::TimesConfig;
-use crate::meta::types::{NodeRow, NodeState};
+use crate::meta::types::{NodeCondition, NodeRow, NodeState};
 use crate::meta::{Meta, MetaError};
 use crate::shutdown::Shutdown;
 use anyhow::Context;
@@ -176,12 +176,22 @@ async fn heartbeat(store: Arc<Store>, row: NodeRow, meta: Arc<dyn Meta>, every: 
 type Beat = Result<Option<NodeState>, MetaError>;
 
 async fn beat(store: &Store, row: &NodeRow, meta: &dyn Meta) -> Beat {
-    let (state, capacity, free) = match store.condition() {
-        Ok(health) => (state_of(health.state), health.capacity_bytes, health.free_bytes),
+    let condition = match store.condition() {
+        Ok(health) => NodeCondition {
+            state: state_of(health.state),
+            capacity_bytes: health.capacity_bytes,
+            free_bytes: health.free_bytes,
+            chunk_count: health.chunk_count,
+        },
         // A drive whose size can't be read takes nothing.
-        Err(_) => (NodeState::Fenced, 0, 0),
+        Err(_) => NodeCondition {
+            state: NodeState::Fenced,
+            capacity_bytes: 0,
+            free_bytes: 0,
+            chunk_count: 0,
+        },
     };
-    meta.heartbeat(row.number, row.registration, state, capacity, free).await
+    meta.heartbeat(row.number, row.registration, condition).await
 }
 
 fn state_of(state: DriveState) -> NodeState {

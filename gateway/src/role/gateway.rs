@@ -5,7 +5,7 @@ use super::root;
 use crate::auth::keys::Keys;
 use crate::auth::seal::MasterKey;
 use crate::config::{Config, ConfigError};
-use crate::lease::Lease;
+use crate::lease::{Lease, LeasePace};
 use crate::meta::{Meta, migrate};
 use crate::nodes::{Directory, RemoteSettings};
 use crate::shutdown::{Shutdown, Signals};
@@ -38,9 +38,11 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     // Until here there is nothing to stop, and a signal ends the process by itself.
     let mut signals = Signals::listen().context("can't wait for signals")?;
     let lease = Lease::begin(Arc::clone(&meta), "gateway", config.times.lease_renewal).await?;
+    let pace = LeasePace::of_movers(config.times.lease_renewal);
+    let movers = Lease::begin(Arc::clone(&meta), "gateway, moving chunks", pace).await?;
 
     let shutdown = Shutdown::new(config.http.drain + assembly::STOP_MARGIN);
-    let parts = Parts { meta, keys, directory, lease, shutdown };
+    let parts = Parts { meta, keys, directory, lease, movers, shutdown };
     let (address, admin) = (listeners.s3.local_addr()?, listeners.admin.local_addr()?);
     let served = parts
         .serve(&config, listeners, &mut signals, || {

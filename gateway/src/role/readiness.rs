@@ -67,7 +67,7 @@ mod tests {
     use crate::http::health::Readiness;
     use crate::meta::Meta;
     use crate::meta::model::Model;
-    use crate::meta::types::NodeState;
+    use crate::meta::types::{NodeCondition, NodeState};
     use crate::nodes::Directory;
     use crate::nodes::fake::FakeNode;
     use sixfold_proto::chunks::Chunks;
@@ -81,8 +81,9 @@ mod tests {
         let mut nodes: HashMap<_, Arc<dyn Chunks>> = HashMap::new();
         for _ in 0..6 {
             let row = meta.register_node(Uuid::new_v4(), None, "local", 1.0).await.unwrap();
-            let full = NodeState::Full;
-            meta.heartbeat(row.number, row.registration, full, 100, 0).await.unwrap();
+            let state = NodeState::Full;
+            let full = NodeCondition { state, capacity_bytes: 100, free_bytes: 0, chunk_count: 7 };
+            meta.heartbeat(row.number, row.registration, full).await.unwrap();
             nodes.insert(row.number, FakeNode::new(row.number));
         }
         let mut there: Vec<_> = nodes.keys().copied().collect();

@@ -7,7 +7,7 @@ use super::home::Home;
 use super::root::{self, Root};
 use crate::auth::keys::Keys;
 use crate::config::Config;
-use crate::lease::Lease;
+use crate::lease::{Lease, LeasePace};
 use crate::meta::pg::Pg;
 use crate::meta::{Meta, migrate};
 use crate::nodes::Directory;
@@ -62,7 +62,9 @@ async fn prepare(config: &Config, home: &Home, database: &Database) -> anyhow::R
     let nodes = drives::register(opened, &meta, zone, &config.times, &shutdown).await?;
     let directory = directory(config, &meta, nodes).await?;
     let lease = Lease::begin(Arc::clone(&meta), "server", config.times.lease_renewal).await?;
-    Ok(Prepared { pg, parts: Parts { meta, keys, directory, lease, shutdown }, root })
+    let pace = LeasePace::of_movers(config.times.lease_renewal);
+    let movers = Lease::begin(Arc::clone(&meta), "server, moving chunks", pace).await?;
+    Ok(Prepared { pg, parts: Parts { meta, keys, directory, lease, movers, shutdown }, root })
 }
 
 async fn serve(

@@ -3,7 +3,7 @@
 use super::admin::Target;
 use super::node;
 use crate::meta::Meta;
-use crate::meta::types::NodeState;
+use crate::meta::types::{JobRow, NodeState};
 
 /// Degraded extents counted at most; more is said as "at least".
 const DEGRADED_LIMIT: usize = 1000;
@@ -14,6 +14,7 @@ pub async fn run(target: Target) -> anyhow::Result<()> {
     let cluster = pg.cluster_id().await?;
     let nodes = pg.nodes().await?;
     let degraded = pg.degraded_extents(None, DEGRADED_LIMIT).await?.len();
+    let jobs = pg.jobs().await?;
     let up = nodes.iter().filter(|row| node::is_up(row)).count();
     let full = nodes.iter().filter(|row| row.state == NodeState::Full).count();
     let registered = nodes.iter().filter(|node| node.state != NodeState::Removed).count();
@@ -26,6 +27,7 @@ pub async fn run(target: Target) -> anyhow::Result<()> {
             "nodes_registered": registered,
             "nodes_full": full,
             "degraded_extents": degraded,
+            "jobs": jobs.iter().map(job_as_json).collect::<Vec<_>>(),
         });
         println!("{value:#}");
         return Ok(());
@@ -38,5 +40,16 @@ pub async fn run(target: Target) -> anyhow::Result<()> {
     if up < registered {
         println!("                   what only the silent nodes hold is not among them yet");
     }
+    for JobRow { name, doing, silent_for } in &jobs {
+        println!("{name:<18} {doing}, said {silent_for:.0} s ago");
+    }
     Ok(())
+}
+
+fn job_as_json(job: &JobRow) -> serde_json::Value {
+    serde_json::json!({
+        "name": job.name,
+        "doing": job.doing,
+        "silent_for_s": job.silent_for,
+    })
 }

@@ -159,6 +159,11 @@ impl Index {
         self.chunks.len()
     }
 
+    /// How many are being written or deleted.
+    pub(super) fn claimed_count(&self) -> usize {
+        self.claimed.len()
+    }
+
     fn writer(&self, name: ChunkName) -> LeaseId {
         self.foreign_writers.get(&name).copied().unwrap_or(name.extent.lease())
     }

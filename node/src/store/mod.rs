@@ -148,12 +148,19 @@ impl Store {
         let room = self.inner.drive.room();
         let (capacity, free) = room.map_err(|e| unavailable("the drive's size", &e))?;
         let kept_back = self.inner.options.reserve_of(capacity);
+        let state = self.inner.state(free, kept_back);
+        let (chunks, claimed) = {
+            let index = lock(&self.inner.index);
+            (index.len(), index.claimed_count())
+        };
+        // A draining node is empty when nothing is under way to it, either.
+        let under_way = if state == DriveState::Draining { claimed } else { 0 };
         Ok(Health {
             node: NodeNumber(self.inner.node.load(Ordering::Relaxed)),
-            state: self.inner.state(free, kept_back),
+            state,
             capacity_bytes: capacity,
             free_bytes: free.saturating_sub(kept_back),
-            chunk_count: lock(&self.inner.index).len() as u64,
+            chunk_count: (chunks + under_way) as u64,
         })
     }
 

@@ -23,8 +23,9 @@ pub(super) async fn put(
     writer: LeaseId,
     mut items: BoxStream<'static, PutItem>,
 ) -> Result<CopyNumber, NodeError> {
-    inner.refuse_when_not_writable()?;
+    // In this order: what is not counted yet when the node says that it is empty is refused.
     let claim = Claim::take(&inner.index, name)?;
+    inner.refuse_when_not_writable()?;
     let mut order = CellOrder::default();
     let mut cells = Vec::new();
     loop {

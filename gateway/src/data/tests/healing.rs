@@ -11,7 +11,7 @@ impl Cluster {
     async fn heal(&self) -> usize {
         let mut healed = 0;
         for extent in self.model.degraded_extents(None, 100).await.unwrap() {
-            let Some(moved) = self.data.heal(&extent).await.unwrap() else { continue };
+            let Some(moved) = self.data.heal(&extent, self.movers).await.unwrap() else { continue };
             healed += usize::from(self.model.move_chunks(moved).await.unwrap());
         }
         healed

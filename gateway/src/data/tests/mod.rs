@@ -55,6 +55,8 @@ struct Cluster {
     model: Arc<Model>,
     data: Data,
     bucket: Arc<Bucket>,
+    /// What chunks are healed and moved under.
+    movers: LeaseId,
 }
 
 impl Cluster {
@@ -67,7 +69,8 @@ impl Cluster {
         let nodes = nodes.collect::<Vec<_>>();
         let chunks = nodes.iter().map(|node| Arc::clone(node) as Arc<dyn Chunks>).collect();
         let (model, data, bucket) = over(chunks, limits).await;
-        Self { nodes, model, data, bucket }
+        let movers = model.begin_lease("movers").await.unwrap();
+        Self { nodes, model, data, bucket, movers }
     }
 
     fn node(&self, number: NodeNumber) -> &FakeNode {

@@ -8,7 +8,7 @@ use crate::nodes::{Directory, RemoteSettings};
 use sixfold_node::rpc::{Admission, Identity, NodeService, Registered, serve};
 use sixfold_node::store::{Store, StoreOptions};
 use sixfold_proto::chunks::Chunks;
-use sixfold_proto::name::NodeNumber;
+use sixfold_proto::name::{LeaseId, NodeNumber};
 use sixfold_proto::secret::ClusterSecret;
 use std::collections::HashMap;
 use std::path::Path;
@@ -42,7 +42,7 @@ async fn embedded_stores_keep_what_is_written() {
     let directory = TempDir::new().unwrap();
     let stores = (1..=6).map(|number| Arc::new(store(directory.path(), number)) as Arc<dyn Chunks>);
     let (model, data, bucket) = over(stores.collect(), DataLimits::default()).await;
-    let cluster = Cluster { nodes: Vec::new(), model, data, bucket };
+    let cluster = Cluster { nodes: Vec::new(), model, data, bucket, movers: LeaseId(0) };
     written_and_checked(&cluster).await;
 }
 
@@ -79,7 +79,7 @@ async fn remotes(shown_secret: &str) -> Remotes {
     let rows = Arc::clone(&model) as Arc<dyn Meta>;
     let nodes = Directory::with_remote(id, rows, HashMap::new(), settings);
     let (data, bucket) = data_over(&model, nodes, DataLimits::default()).await;
-    let cluster = Cluster { nodes: Vec::new(), model, data, bucket };
+    let cluster = Cluster { nodes: Vec::new(), model, data, bucket, movers: LeaseId(0) };
     Remotes { cluster, tasks, _directory: directory }
 }
 

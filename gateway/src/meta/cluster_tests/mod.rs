@@ -5,12 +5,13 @@ use super::migrate::migrate;
 use super::model::Model;
 use super::pg::Pg;
 use super::types::{
-    BodyId, BodySource, Bucket, ChunkSet, Commit, CommitOutcome, Content, Extent, Move, NewBody,
-    NodeState, RiskCursor, UserId, WriteCondition,
+    BodyId, BodySource, Bucket, ChunkSet, Claimant, Commit, CommitOutcome, Content, Extent, Move,
+    NewBody, NodeCondition, NodeRow, NodeState, Placed, RiskCursor, UserId, WriteCondition,
 };
 use super::{Meta, MetaError};
 use crate::erasure::Scheme;
 use crate::postgres::testing;
+use futures::StreamExt;
 use sixfold_proto::name::{ChunkIndex, ChunkName, CopyNumber, ExtentId, LeaseId, NodeNumber};
 use sqlx::{Connection, PgConnection};
 use std::sync::Arc;
@@ -50,6 +51,13 @@ macro_rules! on_both {
 on_both!(
     users_own_keys,
     nodes_keep_their_numbers,
+    operators_decide_and_nodes_learn,
+    a_new_node_takes_the_seat_of_a_replaced_one,
+    changes_of_the_registry_are_told,
+    a_job_has_one_claimant,
+    extents_are_found_by_where_they_are,
+    what_moved_away_is_kept_for_reads,
+    what_a_deleted_extent_left_behind_need_not_wait,
     a_lease_ends_once,
     silent_leases_are_ended,
     missing_chunks_are_queued_by_risk,
@@ -136,12 +144,12 @@ async fn nodes_keep_their_numbers(meta: &dyn Meta) {
     assert_eq!((again.number, again.zone.as_str(), again.weight), (first.number, "c", 1.5));
     assert!(again.registration > first.registration);
 
-    let beat = |registration, state| meta.heartbeat(first.number, registration, state, 100, 50);
+    let beat = |registration, state| meta.heartbeat(first.number, registration, is(state, 9));
     let older = beat(first.registration, NodeState::Active).await.unwrap();
     assert_eq!(older, None, "the older is fenced");
     assert_eq!(beat(again.registration, NodeState::Full).await.unwrap(), Some(NodeState::Full));
     assert!(beat(again.registration, NodeState::Removed).await.is_err());
-    let nobody = meta.heartbeat(NodeNumber(9), 1, NodeState::Active, 0, 0).await.unwrap();
+    let nobody = meta.heartbeat(NodeNumber(9), 1, is(NodeState::Active, 0)).await.unwrap();
     assert_eq!(nobody, None);
     let rows = meta.nodes().await.unwrap();
     assert_eq!(
@@ -158,6 +166,189 @@ async fn nodes_keep_their_numbers(meta: &dyn Meta) {
     let back = meta.register_node(one, Some("10.0.0.2:9100"), "c", 1.0).await.unwrap();
     assert_eq!(back.address.as_deref(), Some("10.0.0.2:9100"));
     assert_eq!(meta.cluster_id().await.unwrap(), meta.cluster_id().await.unwrap());
+}
+
+fn is(state: NodeState, chunk_count: u64) -> NodeCondition {
+    NodeCondition { state, capacity_bytes: 100, free_bytes: 50, chunk_count }
+}
+
+async fn node(meta: &dyn Meta, number: u16) -> NodeRow {
+    let rows = meta.nodes().await.unwrap();
+    rows.into_iter().find(|row| row.number == NodeNumber(number)).unwrap()
+}
+
+async fn operators_decide_and_nodes_learn(meta: &dyn Meta) {
+    let row = meta.register_node(Uuid::new_v4(), Some("10.0.0.1:1"), "a", 1.0).await.unwrap();
+    let (number, registration) = (row.number, row.registration);
+    let beat = |state, chunks| meta.heartbeat(number, registration, is(state, chunks));
+    beat(NodeState::Active, 0).await.unwrap();
+    assert_eq!(node(meta, 1).await.chunk_count, Some(0));
+    assert!(meta.set_node_state(number, NodeState::Draining).await.unwrap());
+    assert!(meta.set_node_state(number, NodeState::Draining).await.unwrap(), "twice");
+    // Empty, but it does not know yet that it takes no more.
+    let learned = beat(NodeState::Active, 0).await.unwrap();
+    assert_eq!(learned, Some(NodeState::Draining));
+    assert!(!node(meta, 1).await.is_drained());
+    beat(NodeState::Draining, 2).await.unwrap();
+    assert_eq!(node(meta, 1).await.chunk_count, Some(2));
+    assert!(!node(meta, 1).await.is_drained());
+    beat(NodeState::Draining, 0).await.unwrap();
+    assert!(node(meta, 1).await.is_drained());
+    assert!(meta.set_node_state(number, NodeState::Active).await.unwrap());
+    assert_eq!(beat(NodeState::Draining, 0).await.unwrap(), Some(NodeState::Active));
+
+    assert!(meta.set_node_weight(number, 2.5).await.unwrap());
+    let again = meta.register_node(row.drive, Some("10.0.0.1:1"), "a", 1.0).await.unwrap();
+    assert_eq!((again.weight, again.seat), (2.5, number), "the operator's weight stays");
+    assert!(meta.set_node_state(number, NodeState::Removed).await.unwrap());
+    for state in [NodeState::Active, NodeState::Draining, NodeState::Removed] {
+        assert!(!meta.set_node_state(number, state).await.unwrap(), "removed is final");
+    }
+    assert!(!meta.set_node_weight(number, 1.0).await.unwrap());
+    assert!(!meta.set_node_state(NodeNumber(9), NodeState::Draining).await.unwrap());
+    assert!(!meta.set_node_weight(NodeNumber(9), 1.0).await.unwrap());
+    assert_eq!(node(meta, 1).await.state, NodeState::Removed);
+}
+
+async fn a_new_node_takes_the_seat_of_a_replaced_one(meta: &dyn Meta) {
+    let register = |address| meta.register_node(Uuid::new_v4(), Some(address), "a", 3.0);
+    for address in ["10.0.0.1:1", "10.0.0.2:1", "10.0.0.3:1"] {
+        register(address).await.unwrap();
+    }
+    let [one, two, three, four, five] = [1, 2, 3, 4, 5].map(NodeNumber);
+    meta.set_node_weight(one, 0.5).await.unwrap();
+    assert!(meta.replace_node(one, Some(two)).await.unwrap());
+    let taken = node(meta, 2).await;
+    assert_eq!((taken.seat, taken.weight, taken.state), (one, 0.5, NodeState::Active));
+    assert_eq!(node(meta, 1).await.state, NodeState::Removed);
+    assert!(!meta.replace_node(three, Some(one)).await.unwrap(), "a removed one takes no seat");
+    assert!(!meta.replace_node(three, Some(NodeNumber(9))).await.unwrap());
+    assert!(!meta.replace_node(NodeNumber(9), None).await.unwrap());
+    assert!(meta.replace_node(three, None).await.unwrap());
+    let next = register("10.0.0.4:1").await.unwrap();
+    assert_eq!((next.number, next.seat, next.weight), (four, three, 3.0));
+    let own = register("10.0.0.5:1").await.unwrap();
+    assert_eq!((own.number, own.seat), (five, five), "a seat is taken once");
+    // The seat of a seat.
+    assert!(meta.replace_node(two, Some(five)).await.unwrap());
+    assert_eq!(node(meta, 5).await.seat, one);
+}
+
+async fn changes_of_the_registry_are_told(meta: &dyn Meta) {
+    let mut changes = meta.registry_changes();
+    let patience = Duration::from_secs(20);
+    let mut next = async || tokio::time::timeout(patience, changes.next()).await.unwrap().unwrap();
+    next().await;
+    let row = meta.register_node(Uuid::new_v4(), None, "a", 1.0).await.unwrap();
+    next().await;
+    meta.set_node_weight(row.number, 2.0).await.unwrap();
+    next().await;
+    meta.set_node_state(row.number, NodeState::Draining).await.unwrap();
+    next().await;
+    meta.replace_node(row.number, None).await.unwrap();
+    next().await;
+}
+
+async fn a_job_has_one_claimant(meta: &dyn Meta) {
+    let (one, two) = (meta.begin_lease("1").await.unwrap(), meta.begin_lease("2").await.unwrap());
+    let one = Claimant { id: u64::MAX, lease: one };
+    let two = Claimant { id: 2, lease: two };
+    assert!(meta.claim_job("rebalance", one, "a", HOUR).await.unwrap());
+    assert!(!meta.claim_job("rebalance", two, "b", HOUR).await.unwrap());
+    assert!(meta.claim_job("other", two, "d", HOUR).await.unwrap());
+    assert!(meta.claim_job("rebalance", one, "c", HOUR).await.unwrap());
+    let jobs = meta.jobs().await.unwrap();
+    let doing: Vec<_> = jobs.iter().map(|job| (job.name.as_str(), job.doing.as_str())).collect();
+    assert_eq!(doing, [("other", "d"), ("rebalance", "c")]);
+    meta.end_lease(one.lease).await.unwrap();
+    assert!(meta.claim_job("rebalance", two, "b", HOUR).await.unwrap(), "its lease has ended");
+    assert!(!meta.claim_job("rebalance", one, "a", HOUR).await.unwrap());
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert!(meta.claim_job("rebalance", one, "a", Duration::from_millis(1)).await.unwrap());
+}
+
+async fn extents_are_found_by_where_they_are(meta: &dyn Meta) {
+    let (bucket, lease) = (bucket(meta).await, meta.begin_lease("test").await.unwrap());
+    let mut all = Vec::new();
+    for (key, nodes) in
+        [("a", [1, 2, 3, 4, 5, 6]), ("b", [7, 2, 3, 4, 5, 2]), ("c", [6, 5, 4, 3, 2, 7])]
+    {
+        let placement = nodes.map(NodeNumber);
+        let extent = Extent { placement, ..extent(lease, Scheme::FourTwo) };
+        meta.commit(commit_of(lease, &bucket, key, extent.clone())).await.unwrap();
+        all.push(extent.id);
+    }
+    let ids = async |placed, after, limit| {
+        let page = meta.placed_extents(placed, after, limit).await.unwrap();
+        let last = page.last().map(|(cursor, _)| *cursor);
+        let mut ids = page.into_iter().map(|(_, extent)| extent.id).collect::<Vec<_>>();
+        ids.sort_unstable();
+        (ids, last)
+    };
+    let sorted = |indexes: &[usize]| {
+        let mut ids = indexes.iter().map(|index| all[*index]).collect::<Vec<_>>();
+        ids.sort_unstable();
+        ids
+    };
+    assert_eq!(ids(Placed::On(&[NodeNumber(7)]), None, 10).await.0, sorted(&[1, 2]));
+    let two = [1, 7].map(NodeNumber);
+    assert_eq!(ids(Placed::On(&two), None, 10).await.0, sorted(&[0, 1, 2]));
+    assert_eq!(ids(Placed::On(&[]), None, 10).await.0, []);
+    assert_eq!(ids(Placed::Crowded, None, 10).await.0, sorted(&[1]));
+    let (mut walked, mut after) = (Vec::new(), None);
+    for _ in 0..3 {
+        let (page, last) = ids(Placed::Anywhere, after, 1).await;
+        walked.extend(page);
+        after = last;
+    }
+    walked.sort_unstable();
+    assert_eq!(walked, sorted(&[0, 1, 2]));
+    assert_eq!(ids(Placed::Anywhere, after, 1).await, (vec![], None));
+    assert_eq!(ids(Placed::Crowded, after, 1).await.0, []);
+}
+
+/// Moves the first chunk of an extent from node 1 to node 7, under a mover's lease.
+async fn move_first(meta: &dyn Meta, extent: &Extent) {
+    let lease = meta.begin_lease("mover").await.unwrap();
+    let (from, to) = (extent.placement, [7, 2, 3, 4, 5, 6].map(NodeNumber));
+    let moved = Move { lease, extent: extent.id, from, to, healed: ChunkSet(0) };
+    assert!(meta.move_chunks(moved).await.unwrap());
+    meta.end_lease(lease).await.unwrap();
+}
+
+async fn what_moved_away_is_kept_for_reads(meta: &dyn Meta) {
+    let (bucket, lease) = (bucket(meta).await, meta.begin_lease("test").await.unwrap());
+    let extent = put(meta, lease, &bucket, "key").await;
+    let copies = [(chunk(&extent, 0), lease, CopyNumber(1))];
+    let condemned = async |kept| meta.condemned(NodeNumber(1), &copies, kept).await.unwrap().len();
+    assert_eq!(condemned(NOW).await, 0, "placed");
+    move_first(meta, &extent).await;
+    assert_eq!(condemned(NOW).await, 0, "not renewed since: a read may have begun before");
+    meta.renew_lease(lease, Some(HOUR)).await.unwrap();
+    assert_eq!(condemned(NOW).await, 0, "an old read runs");
+    meta.renew_lease(lease, None).await.unwrap();
+    assert_eq!(condemned(HOUR).await, 0, "too young");
+    assert_eq!(condemned(NOW).await, 1);
+}
+
+/// Its writer lives for hours, and a node that is drained would have to wait for it.
+async fn what_a_deleted_extent_left_behind_need_not_wait(meta: &dyn Meta) {
+    let (bucket, lease) = (bucket(meta).await, meta.begin_lease("test").await.unwrap());
+    let moved = put(meta, lease, &bucket, "key").await;
+    let stayed = put(meta, lease, &bucket, "other").await;
+    move_first(meta, &moved).await;
+    for key in ["key", "other"] {
+        meta.delete(&bucket, key, None, None).await.unwrap();
+    }
+    meta.renew_lease(lease, None).await.unwrap();
+    let freed = meta.freed_bodies(NOW, 10).await.unwrap();
+    let ids = freed.iter().map(|body| body.id).collect::<Vec<_>>();
+    meta.forget_bodies(&ids).await.unwrap();
+    let copies = [&moved, &stayed].map(|extent| (chunk(extent, 0), lease, CopyNumber(1)));
+    let condemned = meta.condemned(NodeNumber(1), &copies, NOW).await.unwrap();
+    assert_eq!(condemned, [(chunk(&moved, 0), CopyNumber(1))]);
+    let aborted = [(chunk(&extent(lease, Scheme::FourTwo), 0), lease, CopyNumber(1))];
+    assert_eq!(meta.condemned(NodeNumber(1), &aborted, NOW).await.unwrap(), [], "may be committed");
 }
 
 async fn a_lease_ends_once(meta: &dyn Meta) {
@@ -233,8 +424,8 @@ async fn chunks_move_if_nobody_else_moved_them(meta: &dyn Meta) {
     assert!(matches!(meta.move_chunks(late).await, Err(MetaError::LeaseEnded)));
     // What is placed there now is wanted, what is left where it was before is not.
     let copies = [(chunk(&extent, 0), lease, CopyNumber(1))];
-    assert_eq!(meta.condemned(NodeNumber(7), &copies).await.unwrap(), []);
-    assert_eq!(meta.condemned(NodeNumber(1), &copies).await.unwrap().len(), 1);
+    assert_eq!(meta.condemned(NodeNumber(7), &copies, NOW).await.unwrap(), []);
+    assert_eq!(meta.condemned(NodeNumber(1), &copies, NOW).await.unwrap().len(), 1);
 }
 
 async fn freed_bodies_wait_for_reads(meta: &dyn Meta) {
@@ -275,16 +466,23 @@ async fn only_unwanted_copies_of_ended_writers_are_condemned(meta: &dyn Meta) {
     let (bucket, lease) = (bucket(meta).await, meta.begin_lease("test").await.unwrap());
     let kept = put(meta, lease, &bucket, "key").await;
     let aborted = extent(lease, Scheme::FourTwo);
+    let mover = meta.begin_lease("mover").await.unwrap();
     let copies = [
         (chunk(&kept, 0), lease, CopyNumber(1)),
         (chunk(&kept, 1), lease, CopyNumber(2)),
         (chunk(&aborted, 0), lease, CopyNumber(3)),
     ];
     let on_first = NodeNumber(1);
-    assert_eq!(meta.condemned(on_first, &copies).await.unwrap(), [], "the writer lives");
+    // The commit of the kept one is over; the other's may still come.
+    let condemned = meta.condemned(on_first, &copies, NOW).await.unwrap();
+    assert_eq!(condemned, [(chunk(&kept, 1), CopyNumber(2))], "the writer lives");
+    let moving = [(chunk(&kept, 1), mover, CopyNumber(2))];
+    assert_eq!(meta.condemned(on_first, &moving, NOW).await.unwrap(), [], "the mover lives");
+    meta.end_lease(mover).await.unwrap();
+    assert_eq!(meta.condemned(on_first, &moving, NOW).await.unwrap().len(), 1);
     meta.end_lease(lease).await.unwrap();
-    let condemned = meta.condemned(on_first, &copies).await.unwrap();
+    let condemned = meta.condemned(on_first, &copies, NOW).await.unwrap();
     // Chunk 1 of the kept extent is placed on node 2: here it is a copy moved away.
     assert_eq!(condemned, [(chunk(&kept, 1), CopyNumber(2)), (chunk(&aborted, 0), CopyNumber(3)),]);
-    assert_eq!(meta.condemned(on_first, &[]).await.unwrap(), []);
+    assert_eq!(meta.condemned(on_first, &[], NOW).await.unwrap(), []);
 }

@@ -44,7 +44,7 @@ async fn lease_end_against_commit(is_committed: bool) {
     });
     tokio::time::sleep(A_WHILE).await;
     assert!(!ending.is_finished(), "the lease ended under a commit");
-    assert_eq!(pg.condemned(NodeNumber(1), &copy).await.unwrap(), [], "still in doubt");
+    assert_eq!(pg.condemned(NodeNumber(1), &copy, NOW).await.unwrap(), [], "still in doubt");
     assert_eq!(pg.end_expired_leases(NOW, 10).await.unwrap(), [], "busy leases are passed over");
 
     if is_committed {
@@ -53,7 +53,7 @@ async fn lease_end_against_commit(is_committed: bool) {
         transaction.rollback().await.unwrap();
     }
     ending.await.unwrap().unwrap();
-    let condemned = pg.condemned(NodeNumber(1), &copy).await.unwrap();
+    let condemned = pg.condemned(NodeNumber(1), &copy, NOW).await.unwrap();
     assert_eq!(condemned.is_empty(), is_committed);
 }
 
@@ -147,7 +147,7 @@ async fn registrations_are_told_and_heartbeats_are_not() {
     listener.listen("sixfold_registry").await.unwrap();
     let node = pg.register_node(Uuid::new_v4(), None, "a", 1.0).await.unwrap();
     assert_eq!(listener.recv().await.unwrap().payload(), "1");
-    pg.heartbeat(node.number, node.registration, NodeState::Active, 1, 1).await.unwrap();
+    pg.heartbeat(node.number, node.registration, is(NodeState::Active, 1)).await.unwrap();
     assert!(tokio::time::timeout(A_WHILE, listener.recv()).await.is_err());
 }
 
@@ -191,9 +191,9 @@ async fn the_role_of_a_node_may_call_its_functions_and_nothing_else() {
         "select * from object",
         "update node set state = 'active'",
         "delete from lease",
-        "select * from condemned_v1(1::smallint, '{}', '{}', '{}')",
+        "select * from condemned_v1(1::smallint, '{}', '{}', '{}', '1 s')",
         "select * from register_node_v1(gen_random_uuid(), null, 'a', 1)",
-        "select heartbeat_v1(1::smallint, 1, 'active', 1, 1)",
+        "select heartbeat_v1(1::smallint, 1, 'active', 1, 1, 1)",
         "create table t (x int)",
         "create temporary table t (x int)",
     ] {
@@ -217,7 +217,7 @@ async fn beat(
     registration: i64,
     state: &str,
 ) -> Result<Option<String>, sqlx::Error> {
-    let query = sqlx::query_scalar("select node_heartbeat($1, $2, $3, 10, 5)");
+    let query = sqlx::query_scalar("select node_heartbeat($1, $2, $3, 10, 5, 7)");
     query.bind(drive).bind(registration).bind(state).fetch_one(node).await
 }
 
@@ -280,7 +280,7 @@ async fn a_node_logs_in_with_the_password_that_was_set_and_no_log_holds_it() {
     let with = |password: &str| url.replace("sixfold@", &format!("sixfold_node:{password}@"));
     pg.set_node_password("it's-canary-1").await.unwrap();
     let mut node = connect(&with("it%27s-canary-1")).await;
-    let beat = "select node_heartbeat(gen_random_uuid(), 1, 'active', 1, 1)";
+    let beat = "select node_heartbeat(gen_random_uuid(), 1, 'active', 1, 1, 1)";
     as_node(&mut node, beat).await.unwrap();
     assert!(PgConnection::connect(&with("guessed")).await.is_err());
 

@@ -1,10 +1,12 @@
 //! Chunks: missing, freed, condemned.
 
-use super::state::State;
-use crate::meta::types::{BodyId, ChunkSet, Extent, ExtentCursor, Move, RiskCursor};
+use super::state::{Body, State};
+use crate::meta::types::{BodyId, ChunkSet, Extent, ExtentCursor, Move, Placed, RiskCursor};
 use crate::meta::{FREED_EXTENTS, FreedBody, MetaError, Result};
 use sixfold_proto::name::{ChunkName, CopyNumber, ExtentId, LeaseId, NodeNumber};
+use std::collections::BTreeSet;
 use std::time::Duration;
+use time::OffsetDateTime;
 
 fn extents(state: &State) -> impl Iterator<Item = &Extent> {
     state.bodies.values().flat_map(|body| &body.extents)
@@ -53,6 +55,27 @@ pub(super) fn degraded_extents(
     Ok(degraded)
 }
 
+#[allow(clippy::unnecessary_wraps)] // As PostgreSQL's, which may fail.
+pub(super) fn placed_extents(
+    state: &mut State,
+    placed: Placed<'_>,
+    after: Option<ExtentCursor>,
+    limit: usize,
+) -> Result<Vec<(ExtentCursor, Extent)>> {
+    let is_crowded = |extent: &Extent| BTreeSet::from(extent.placement).len() < 6;
+    let is_meant = |extent: &&Extent| match placed {
+        Placed::On(nodes) => extent.placement.iter().any(|node| nodes.contains(node)),
+        Placed::Crowded => is_crowded(extent),
+        Placed::Anywhere => true,
+    };
+    let is_behind = |extent: &&Extent| after.is_none_or(|after| extent.id > after.extent);
+    let mut page: Vec<_> = extents(state).filter(is_meant).filter(is_behind).cloned().collect();
+    page.sort_by_key(|extent| extent.id);
+    page.truncate(limit);
+    let at = |extent: &Extent| ExtentCursor { placement: 0, extent: extent.id };
+    Ok(page.into_iter().map(|extent| (at(&extent), extent)).collect())
+}
+
 pub(super) fn move_chunks(state: &mut State, moved: Move) -> Result<bool> {
     if !state.leases.contains_key(&moved.lease) {
         return Err(MetaError::LeaseEnded);
@@ -63,7 +86,23 @@ pub(super) fn move_chunks(state: &mut State, moved: Move) -> Result<bool> {
     let Some(extent) = all.find(is_meant) else { return Ok(false) };
     extent.placement = moved.to;
     extent.missing.0 &= !moved.healed.0;
+    if moved.to != moved.from {
+        let now = state.now();
+        state.moved.insert(moved.extent, now);
+    }
     Ok(true)
+}
+
+/// What was given up before this moment has been so for `at_least`, and no running read began with
+/// it.
+fn unread_since(state: &mut State, at_least: Duration) -> OffsetDateTime {
+    let by_age = state.now() - at_least;
+    // A read that began after its holder's last renewal is not published yet.
+    let published = state.leases.values().map(|lease| {
+        lease.oldest_read.map_or(lease.renewed, |oldest_read| oldest_read.min(lease.renewed))
+    });
+    let published = published.map(|oldest| oldest - at_least / 2);
+    published.fold(by_age, std::cmp::Ord::min)
 }
 
 #[allow(clippy::unnecessary_wraps)] // As PostgreSQL's, which may fail.
@@ -72,13 +111,7 @@ pub(super) fn freed_bodies(
     at_least: Duration,
     limit: usize,
 ) -> Result<Vec<FreedBody>> {
-    let by_age = state.now() - at_least;
-    // A read that began after its holder's last renewal is not published yet.
-    let published = state.leases.values().map(|lease| {
-        lease.oldest_read.map_or(lease.renewed, |oldest_read| oldest_read.min(lease.renewed))
-    });
-    let published = published.map(|oldest| oldest - at_least / 2);
-    let before = published.fold(by_age, std::cmp::Ord::min);
+    let before = unread_since(state, at_least);
     let mut freed: Vec<_> = state
         .bodies
         .iter()
@@ -100,7 +133,12 @@ pub(super) fn freed_bodies(
 
 #[allow(clippy::unnecessary_wraps)] // As PostgreSQL's, which may fail.
 pub(super) fn forget_bodies(state: &mut State, bodies: &[BodyId]) -> Result<()> {
-    state.bodies.retain(|id, body| body.freed.is_none() || !bodies.contains(id));
+    let State { bodies: all, leases, moved, forgotten, .. } = state;
+    let is_meant = |id: &BodyId, body: &Body| body.freed.is_some() && bodies.contains(id);
+    let gone = all.iter().filter(|(id, body)| is_meant(id, body)).flat_map(|(_, b)| &b.extents);
+    forgotten.extend(gone.map(|extent| extent.id).filter(|id| moved.contains_key(id)));
+    forgotten.retain(|id| leases.contains_key(&id.lease()));
+    all.retain(|id, body| !is_meant(id, body));
     Ok(())
 }
 
@@ -109,13 +147,23 @@ pub(super) fn condemned(
     state: &mut State,
     node: NodeNumber,
     copies: &[(ChunkName, LeaseId, CopyNumber)],
+    kept: Duration,
 ) -> Result<Vec<(ChunkName, CopyNumber)>> {
-    let is_placed = |name: &ChunkName| {
-        extents(state).any(|e| e.id == name.extent && e.placement[name.index.as_usize()] == node)
+    let before = unread_since(state, kept);
+    let row = |name: &ChunkName| extents(state).find(|extent| extent.id == name.extent);
+    let is_over = |name: &ChunkName, writer: &LeaseId| {
+        let is_committed = row(name).is_some() || state.forgotten.contains(&name.extent);
+        !state.leases.contains_key(writer) || *writer == name.extent.lease() && is_committed
+    };
+    let is_unwanted = |name: &ChunkName| {
+        row(name).is_none_or(|extent| {
+            let is_read = state.moved.get(&extent.id).is_some_and(|moved| *moved >= before);
+            extent.placement[name.index.as_usize()] != node && !is_read
+        })
     };
     Ok(copies
         .iter()
-        .filter(|(name, writer, _)| !state.leases.contains_key(writer) && !is_placed(name))
+        .filter(|(name, writer, _)| is_over(name, writer) && is_unwanted(name))
         .map(|(name, _, copy)| (*name, *copy))
         .collect())
 }

@@ -4,6 +4,7 @@
 
 mod bucket;
 mod chunks;
+mod jobs;
 mod lease;
 mod list;
 mod nodes;
@@ -13,13 +14,14 @@ mod upload;
 mod users;
 
 use super::types::{
-    AccessKey, BodyId, Bucket, BucketId, ChunkSet, Commit, CommitOutcome, CompleteOutcome,
-    Completion, DeleteOutcome, Extent, ExtentCursor, Found, ListQuery, Move, NewBody, NodeRow,
-    NodeState, Page, Part, PartOutcome, RiskCursor, Upload, UploadId, User, UserId, Version,
-    VersionId, Versioning,
+    AccessKey, BodyId, Bucket, BucketId, ChunkSet, Claimant, Commit, CommitOutcome,
+    CompleteOutcome, Completion, DeleteOutcome, Extent, ExtentCursor, Found, JobRow, ListQuery,
+    Move, NewBody, NodeCondition, NodeRow, NodeState, Page, Part, PartOutcome, Placed, RiskCursor,
+    Upload, UploadId, User, UserId, Version, VersionId, Versioning,
 };
 use super::{FreedBody, Meta, Renewal, Result};
 use async_trait::async_trait;
+use futures::stream::BoxStream;
 use sixfold_proto::name::{ChunkName, CopyNumber, ExtentId, LeaseId, NodeNumber};
 use state::State;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -168,6 +170,14 @@ impl Meta for Model {
     ) -> Result<Vec<Extent>> {
         chunks::degraded_extents(&mut self.state(), after, limit)
     }
+    async fn placed_extents(
+        &self,
+        placed: Placed<'_>,
+        after: Option<ExtentCursor>,
+        limit: usize,
+    ) -> Result<Vec<(ExtentCursor, Extent)>> {
+        chunks::placed_extents(&mut self.state(), placed, after, limit)
+    }
     async fn move_chunks(&self, moved: Move) -> Result<bool> {
         chunks::move_chunks(&mut self.state(), moved)
     }
@@ -181,8 +191,21 @@ impl Meta for Model {
         &self,
         node: NodeNumber,
         copies: &[(ChunkName, LeaseId, CopyNumber)],
+        kept: Duration,
     ) -> Result<Vec<(ChunkName, CopyNumber)>> {
-        chunks::condemned(&mut self.state(), node, copies)
+        chunks::condemned(&mut self.state(), node, copies, kept)
+    }
+    async fn claim_job(
+        &self,
+        name: &str,
+        claimant: Claimant,
+        doing: &str,
+        lasts: Duration,
+    ) -> Result<bool> {
+        jobs::claim_job(&mut self.state(), name, claimant, doing, lasts)
+    }
+    async fn jobs(&self) -> Result<Vec<JobRow>> {
+        jobs::jobs(&mut self.state())
     }
     async fn create_user(&self, name: &str) -> Result<User> {
         users::create_user(&mut self.state(), name)
@@ -215,11 +238,21 @@ impl Meta for Model {
         &self,
         node: NodeNumber,
         registration: i64,
-        state: NodeState,
-        capacity_bytes: u64,
-        free_bytes: u64,
+        condition: NodeCondition,
     ) -> Result<Option<NodeState>> {
-        nodes::heartbeat(&mut self.state(), node, registration, state, capacity_bytes, free_bytes)
+        nodes::heartbeat(&mut self.state(), node, registration, condition)
+    }
+    async fn set_node_state(&self, node: NodeNumber, state: NodeState) -> Result<bool> {
+        nodes::set_node_state(&mut self.state(), node, state)
+    }
+    async fn set_node_weight(&self, node: NodeNumber, weight: f64) -> Result<bool> {
+        nodes::set_node_weight(&mut self.state(), node, weight)
+    }
+    async fn replace_node(&self, old: NodeNumber, new: Option<NodeNumber>) -> Result<bool> {
+        nodes::replace_node(&mut self.state(), old, new)
+    }
+    fn registry_changes(&self) -> BoxStream<'static, ()> {
+        nodes::registry_changes(&self.state())
     }
     async fn nodes(&self) -> Result<Vec<NodeRow>> {
         nodes::nodes(&mut self.state())

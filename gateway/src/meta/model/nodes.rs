@@ -1,11 +1,15 @@
 //! The registry of nodes.
 
 use super::state::State;
-use crate::meta::types::{NodeRow, NodeState};
+use crate::meta::types::{NodeCondition, NodeRow, NodeState};
 use crate::meta::{MetaError, Result};
+use futures::StreamExt;
+use futures::stream::BoxStream;
 use sixfold_proto::name::NodeNumber;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use time::OffsetDateTime;
+use tokio::sync::watch;
+use tokio_stream::wrappers::WatchStream;
 use uuid::Uuid;
 
 /// The rows of nodes.
@@ -13,6 +17,11 @@ use uuid::Uuid;
 pub(super) struct Nodes {
     rows: BTreeMap<NodeNumber, (NodeRow, OffsetDateTime)>,
     cluster: Option<Uuid>,
+    /// Weights that an operator set.
+    weights: BTreeMap<NodeNumber, f64>,
+    /// Removed nodes whose seats wait for new drives.
+    awaited: BTreeSet<NodeNumber>,
+    changes: watch::Sender<()>,
 }
 
 pub(super) fn register_node(
@@ -36,28 +45,101 @@ pub(super) fn register_node(
         }
     }
     let last = state.nodes.rows.keys().next_back().map_or(0, |number| number.0);
+    let is_new = number.is_none();
+    let number = number.unwrap_or(NodeNumber(last + 1));
     let row = NodeRow {
-        number: number.unwrap_or(NodeNumber(last + 1)),
+        number,
         drive,
         address: address.map(str::to_owned),
         zone: zone.to_owned(),
-        weight,
+        weight: state.nodes.weights.get(&number).copied().unwrap_or(weight),
+        seat: known.as_ref().map_or(number, |(row, _)| row.seat),
+        chunk_count: None,
         registration: known.as_ref().map_or(1, |(row, _)| row.registration + 1),
         state: known.map_or(NodeState::Active, |(row, _)| kept(row.state, NodeState::Active)),
         silent_for: 0.0,
     };
-    state.nodes.rows.insert(row.number, (row.clone(), now));
-    Ok(row)
+    state.nodes.rows.insert(number, (row, now));
+    if is_new && let Some(awaited) = state.nodes.awaited.first().copied() {
+        take_seat(&mut state.nodes, awaited, number);
+    }
+    state.nodes.changes.send_replace(());
+    let registered = state.nodes.rows.get(&number).map(|(row, _)| row.clone());
+    registered.ok_or_else(|| MetaError::Broken("a node without a row".to_owned()))
+}
+
+/// Seat and weight of `old` become those of `new`.
+fn take_seat(nodes: &mut Nodes, old: NodeNumber, new: NodeNumber) {
+    let Some((seat, weight)) = nodes.rows.get(&old).map(|(row, _)| (row.seat, row.weight)) else {
+        return;
+    };
+    nodes.awaited.remove(&old);
+    if let Some((row, _)) = nodes.rows.get_mut(&new) {
+        (row.seat, row.weight) = (seat, weight);
+        nodes.weights.insert(new, weight);
+    }
+}
+
+fn member(nodes: &mut Nodes, node: NodeNumber) -> Option<&mut NodeRow> {
+    let row = nodes.rows.get_mut(&node).map(|(row, _)| row);
+    row.filter(|row| row.state != NodeState::Removed)
+}
+
+#[allow(clippy::unnecessary_wraps)] // As PostgreSQL's, which may fail.
+pub(super) fn set_node_state(
+    state: &mut State,
+    node: NodeNumber,
+    node_state: NodeState,
+) -> Result<bool> {
+    let Some(row) = member(&mut state.nodes, node) else { return Ok(false) };
+    if row.state != node_state && node_state == NodeState::Draining {
+        row.chunk_count = None;
+    }
+    row.state = node_state;
+    state.nodes.changes.send_replace(());
+    Ok(true)
+}
+
+#[allow(clippy::unnecessary_wraps)] // As PostgreSQL's, which may fail.
+pub(super) fn set_node_weight(state: &mut State, node: NodeNumber, weight: f64) -> Result<bool> {
+    let Some(row) = member(&mut state.nodes, node) else { return Ok(false) };
+    row.weight = weight;
+    state.nodes.weights.insert(node, weight);
+    state.nodes.changes.send_replace(());
+    Ok(true)
+}
+
+#[allow(clippy::unnecessary_wraps)] // As PostgreSQL's, which may fail.
+pub(super) fn replace_node(
+    state: &mut State,
+    old: NodeNumber,
+    new: Option<NodeNumber>,
+) -> Result<bool> {
+    let nodes = &mut state.nodes;
+    if new.is_some_and(|new| member(nodes, new).is_none()) {
+        return Ok(false);
+    }
+    let Some((row, _)) = nodes.rows.get_mut(&old) else { return Ok(false) };
+    row.state = NodeState::Removed;
+    match new {
+        Some(new) => take_seat(nodes, old, new),
+        None => drop(nodes.awaited.insert(old)),
+    }
+    nodes.changes.send_replace(());
+    Ok(true)
+}
+
+pub(super) fn registry_changes(state: &State) -> BoxStream<'static, ()> {
+    WatchStream::new(state.nodes.changes.subscribe()).boxed()
 }
 
 pub(super) fn heartbeat(
     state: &mut State,
     node: NodeNumber,
     registration: i64,
-    node_state: NodeState,
-    _capacity_bytes: u64,
-    _free_bytes: u64,
+    condition: NodeCondition,
 ) -> Result<Option<NodeState>> {
+    let node_state = condition.state;
     if node_state == NodeState::Removed {
         return Err(MetaError::Broken("a node can't say of itself that it is removed".to_owned()));
     }
@@ -67,6 +149,8 @@ pub(super) fn heartbeat(
         return Ok(None);
     }
     *heard = now;
+    let is_told = row.state != NodeState::Draining || node_state == NodeState::Draining;
+    row.chunk_count = is_told.then_some(condition.chunk_count);
     if node_state != NodeState::Draining {
         row.state = kept(row.state, node_state);
     }

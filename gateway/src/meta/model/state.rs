@@ -5,8 +5,8 @@ use crate::meta::types::{
     Version,
 };
 use crate::meta::{MetaError, Result};
-use sixfold_proto::name::LeaseId;
-use std::collections::BTreeMap;
+use sixfold_proto::name::{ExtentId, LeaseId};
+use std::collections::{BTreeMap, BTreeSet};
 use time::{Duration, OffsetDateTime};
 
 /// The rows.
@@ -18,8 +18,13 @@ pub(super) struct State {
     /// Every key's versions, oldest first; the last one is the current one. Never empty.
     pub(super) versions: BTreeMap<(BucketId, Key), Vec<Version>>,
     pub(super) bodies: BTreeMap<BodyId, Body>,
+    /// When a chunk of an extent was last placed elsewhere.
+    pub(super) moved: BTreeMap<ExtentId, OffsetDateTime>,
+    /// Extents that had moved and are deleted, while the lease of their commit lives.
+    pub(super) forgotten: BTreeSet<ExtentId>,
     pub(super) uploads: BTreeMap<UploadId, UploadRow>,
     pub(super) leases: BTreeMap<LeaseId, Lease>,
+    pub(super) jobs: super::jobs::Jobs,
     pub(super) users: super::users::Users,
     pub(super) nodes: super::nodes::Nodes,
     last_moment: Option<OffsetDateTime>,

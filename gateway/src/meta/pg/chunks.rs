@@ -69,16 +69,18 @@ pub(super) async fn condemned(
     pool: &PgPool,
     node: NodeNumber,
     copies: &[(ChunkName, LeaseId, CopyNumber)],
+    kept: Duration,
 ) -> Result<Vec<(ChunkName, CopyNumber)>> {
     let extents: Vec<_> = copies.iter().map(|(name, ..)| name.extent.to_uuid()).collect();
     let indexes: Vec<_> = copies.iter().map(|(name, ..)| i16::from(name.index.get())).collect();
     let writers: Vec<_> = copies.iter().map(|(_, writer, _)| lease_number(*writer)).collect();
     let positions = sqlx::query_scalar!(
-        r#"select position as "position!" from condemned_v1($1, $2, $3, $4) position"#,
+        r#"select position as "position!" from condemned_v1($1, $2, $3, $4, $5) position"#,
         node_number(node)?,
         &extents,
         &indexes,
-        &writers
+        &writers,
+        interval(kept)?
     )
     .fetch_all(pool)
     .await

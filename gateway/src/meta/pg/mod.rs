@@ -2,6 +2,7 @@
 //! statement or one transaction in a file of its own.
 
 mod bucket;
+mod changes;
 mod chunks;
 mod columns;
 mod connect;
@@ -9,12 +10,14 @@ mod error;
 #[cfg(test)]
 mod gathered;
 mod heal;
+mod jobs;
 mod lease;
 mod nodes;
 mod object;
 #[cfg(test)]
 mod outage;
 mod page;
+mod placed;
 #[cfg(test)]
 mod races;
 mod resolve;
@@ -24,15 +27,16 @@ mod upload;
 mod users;
 
 use super::types::{
-    AccessKey, BodyId, Bucket, BucketId, ChunkSet, Commit, CommitOutcome, CompleteOutcome,
-    Completion, DeleteOutcome, Extent, ExtentCursor, Found, ListQuery, Move, NewBody, NodeRow,
-    NodeState, Page, Part, PartOutcome, RiskCursor, Upload, UploadId, User, UserId, Version,
-    VersionId, Versioning,
+    AccessKey, BodyId, Bucket, BucketId, ChunkSet, Claimant, Commit, CommitOutcome,
+    CompleteOutcome, Completion, DeleteOutcome, Extent, ExtentCursor, Found, JobRow, ListQuery,
+    Move, NewBody, NodeCondition, NodeRow, NodeState, Page, Part, PartOutcome, Placed, RiskCursor,
+    Upload, UploadId, User, UserId, Version, VersionId, Versioning,
 };
 use super::{FreedBody, Meta, Renewal, Result};
 use async_trait::async_trait;
 pub use connect::CALL_LIMIT;
 use connect::within;
+use futures::stream::BoxStream;
 use object::commit::Item;
 use object::find::LookUp;
 use sixfold_proto::name::{ChunkName, CopyNumber, ExtentId, LeaseId, NodeNumber};
@@ -204,6 +208,14 @@ impl Meta for Pg {
     ) -> Result<Vec<Extent>> {
         within(heal::degraded_extents(&self.pool, after, limit)).await
     }
+    async fn placed_extents(
+        &self,
+        placed: Placed<'_>,
+        after: Option<ExtentCursor>,
+        limit: usize,
+    ) -> Result<Vec<(ExtentCursor, Extent)>> {
+        within(placed::placed_extents(&self.pool, placed, after, limit)).await
+    }
     async fn move_chunks(&self, moved: Move) -> Result<bool> {
         within(heal::move_chunks(&self.pool, moved)).await
     }
@@ -217,8 +229,21 @@ impl Meta for Pg {
         &self,
         node: NodeNumber,
         copies: &[(ChunkName, LeaseId, CopyNumber)],
+        kept: Duration,
     ) -> Result<Vec<(ChunkName, CopyNumber)>> {
-        within(chunks::condemned(&self.pool, node, copies)).await
+        within(chunks::condemned(&self.pool, node, copies, kept)).await
+    }
+    async fn claim_job(
+        &self,
+        name: &str,
+        claimant: Claimant,
+        doing: &str,
+        lasts: Duration,
+    ) -> Result<bool> {
+        within(jobs::claim_job(&self.pool, name, claimant, doing, lasts)).await
+    }
+    async fn jobs(&self) -> Result<Vec<JobRow>> {
+        within(jobs::jobs(&self.pool)).await
     }
     async fn create_user(&self, name: &str) -> Result<User> {
         within(users::create_user(&self.pool, name)).await
@@ -251,12 +276,21 @@ impl Meta for Pg {
         &self,
         node: NodeNumber,
         registration: i64,
-        state: NodeState,
-        capacity_bytes: u64,
-        free_bytes: u64,
+        condition: NodeCondition,
     ) -> Result<Option<NodeState>> {
-        within(nodes::heartbeat(&self.pool, node, registration, state, capacity_bytes, free_bytes))
-            .await
+        within(nodes::heartbeat(&self.pool, node, registration, condition)).await
+    }
+    async fn set_node_state(&self, node: NodeNumber, state: NodeState) -> Result<bool> {
+        within(nodes::set_node_state(&self.pool, node, state)).await
+    }
+    async fn set_node_weight(&self, node: NodeNumber, weight: f64) -> Result<bool> {
+        within(nodes::set_node_weight(&self.pool, node, weight)).await
+    }
+    async fn replace_node(&self, old: NodeNumber, new: Option<NodeNumber>) -> Result<bool> {
+        within(nodes::replace_node(&self.pool, old, new)).await
+    }
+    fn registry_changes(&self) -> BoxStream<'static, ()> {
+        changes::registry_changes(&self.pool)
     }
     async fn nodes(&self) -> Result<Vec<NodeRow>> {
         within(nodes::nodes(&self.pool)).await

@@ -1,10 +1,10 @@
 //! The registry of nodes.
 
-use super::columns::{broken, node_from, node_number, size_number};
+use super::columns::{broken, node_from, node_number, size_from, size_number};
 use super::error::from_sqlx;
 use super::scram;
 use crate::meta::Result;
-use crate::meta::types::{NodeRow, NodeState};
+use crate::meta::types::{NodeCondition, NodeRow, NodeState};
 use sixfold_proto::name::NodeNumber;
 use sqlx::{AssertSqlSafe, PgPool};
 use uuid::Uuid;
@@ -16,6 +16,8 @@ struct Columns {
     address: Option<String>,
     zone: String,
     weight: f64,
+    seat: i16,
+    chunks: Option<i64>,
     registration: i64,
     state: String,
     silent_for: f64,
@@ -29,6 +31,8 @@ impl Columns {
             address: self.address,
             zone: self.zone,
             weight: self.weight,
+            seat: node_from(self.seat)?,
+            chunk_count: self.chunks.map(size_from).transpose()?,
             registration: self.registration,
             state: state_from(&self.state)?,
             silent_for: self.silent_for,
@@ -62,17 +66,16 @@ pub(super) async fn heartbeat(
     pool: &PgPool,
     node: NodeNumber,
     registration: i64,
-    state: NodeState,
-    capacity_bytes: u64,
-    free_bytes: u64,
+    condition: NodeCondition,
 ) -> Result<Option<NodeState>> {
     let now = sqlx::query_scalar!(
-        "select heartbeat_v1($1, $2, $3, $4, $5)",
+        "select heartbeat_v1($1, $2, $3, $4, $5, $6)",
         node_number(node)?,
         registration,
-        state_text(state),
-        size_number(capacity_bytes)?,
-        size_number(free_bytes)?
+        state_text(condition.state),
+        size_number(condition.capacity_bytes)?,
+        size_number(condition.free_bytes)?,
+        size_number(condition.chunk_count)?
     )
     .fetch_one(pool)
     .await
@@ -80,10 +83,52 @@ pub(super) async fn heartbeat(
     now.as_deref().map(state_from).transpose()
 }
 
+pub(super) async fn set_node_state(
+    pool: &PgPool,
+    node: NodeNumber,
+    state: NodeState,
+) -> Result<bool> {
+    sqlx::query_scalar!(
+        r#"select set_node_state_v1($1, $2) as "is_set!""#,
+        node_number(node)?,
+        state_text(state)
+    )
+    .fetch_one(pool)
+    .await
+    .map_err(from_sqlx)
+}
+
+pub(super) async fn set_node_weight(pool: &PgPool, node: NodeNumber, weight: f64) -> Result<bool> {
+    sqlx::query_scalar!(
+        r#"select set_node_weight_v1($1, $2) as "is_set!""#,
+        node_number(node)?,
+        weight
+    )
+    .fetch_one(pool)
+    .await
+    .map_err(from_sqlx)
+}
+
+pub(super) async fn replace_node(
+    pool: &PgPool,
+    old: NodeNumber,
+    new: Option<NodeNumber>,
+) -> Result<bool> {
+    sqlx::query_scalar!(
+        r#"select replace_node_v1($1, $2) as "is_replaced!""#,
+        node_number(old)?,
+        new.map(node_number).transpose()? as Option<i16>
+    )
+    .fetch_one(pool)
+    .await
+    .map_err(from_sqlx)
+}
+
 pub(super) async fn nodes(pool: &PgPool) -> Result<Vec<NodeRow>> {
     let rows = sqlx::query_as!(
         Columns,
-        r#"select number, drive, address, zone, weight, registration, state,
+        r#"select number, drive, address, zone, coalesce(set_weight, weight) as "weight!", seat,
+            chunks, registration, state,
             extract(epoch from clock_timestamp() - heartbeat)::float8 as "silent_for!"
         from node order by number"#
     )

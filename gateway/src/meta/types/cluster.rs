@@ -41,8 +41,13 @@ pub struct NodeRow {
     pub address: Option<String>,
     /// Its failure domain.
     pub zone: String,
-    /// Its share relative to others, above 0.
+    /// Its share relative to others, above 0: what an operator set, or what it says itself.
     pub weight: f64,
+    /// Whose tokens it has on the ring: its own number, or the seat of the node it replaced.
+    pub seat: NodeNumber,
+    /// How many chunks it had at its last heartbeat. Of a draining node `None` until it knows that
+    /// it takes no more, so that 0 means that it is empty and stays so.
+    pub chunk_count: Option<u64>,
     /// Which registration this is; grows with each.
     pub registration: i64,
     /// What an operator or the node itself said of it: `active`, `draining`, `full`, `fenced`,
@@ -50,6 +55,26 @@ pub struct NodeRow {
     pub state: NodeState,
     /// Seconds since its last heartbeat, by the database's clock.
     pub silent_for: f64,
+}
+
+impl NodeRow {
+    /// Whether it was drained to the last chunk.
+    pub fn is_drained(&self) -> bool {
+        self.state == NodeState::Draining && self.chunk_count == Some(0)
+    }
+}
+
+/// How a node says that it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NodeCondition {
+    /// Any but removed; `Draining` only once it was told so.
+    pub state: NodeState,
+    /// The drive's size.
+    pub capacity_bytes: u64,
+    /// Room for new chunks.
+    pub free_bytes: u64,
+    /// Chunks that it has, and while it drains those under way to it.
+    pub chunk_count: u64,
 }
 
 /// The recorded state of a node. Silence and death are measured by the watcher, not stored.

@@ -1,7 +1,7 @@
 //! What healing and moving chunks writes, and how far it has come.
 
 use super::{ChunkSet, Extent, Placement};
-use sixfold_proto::name::{ExtentId, LeaseId};
+use sixfold_proto::name::{ExtentId, LeaseId, NodeNumber};
 
 /// Chunks of an extent that were made anew or moved, to be written into its row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +16,37 @@ pub struct Move {
     pub to: Placement,
     /// Chunks that are missing no longer.
     pub healed: ChunkSet,
+}
+
+/// Which extents a walk by placement meets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Placed<'a> {
+    /// Those with a chunk on one of these nodes.
+    On(&'a [NodeNumber]),
+    /// Those with two chunks on a node.
+    Crowded,
+    /// Every one.
+    Anywhere,
+}
+
+/// A job that one process does for all, as its row has it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct JobRow {
+    /// Its name.
+    pub name: String,
+    /// What it is doing, for people.
+    pub doing: String,
+    /// Seconds since it last said so.
+    pub silent_for: f64,
+}
+
+/// Who wants to do a job for all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Claimant {
+    /// Random; the same for as long as the process lives.
+    pub id: u64,
+    /// A lease of it: with that the claim ends.
+    pub lease: LeaseId,
 }
 
 /// How far a walk over extents by placement has come.

@@ -5,8 +5,8 @@ mod healing;
 mod objects;
 mod uploads;
 
-pub use cluster::{AccessKey, NodeRow, NodeState, User, UserId};
-pub use healing::{ExtentCursor, Move, RiskCursor};
+pub use cluster::{AccessKey, NodeCondition, NodeRow, NodeState, User, UserId};
+pub use healing::{Claimant, ExtentCursor, JobRow, Move, Placed, RiskCursor};
 pub use objects::{
     BodyId, BodySource, Bucket, BucketId, Checksum, ChecksumAlgorithm, ChecksumType, ChunkSet,
     Commit, CommitOutcome, Content, DeleteOutcome, Extent, Found, Headers, Key, ListQuery, NewBody,

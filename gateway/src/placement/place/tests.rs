@@ -14,6 +14,7 @@ const TOKENS: u32 = 150;
 fn members(zones: &[u16]) -> Vec<Member> {
     let member = |(number, zone): (usize, &u16)| Member {
         node: NodeNumber(number as u16 + 1),
+        seat: NodeNumber(number as u16 + 1),
         zone: format!("zone {zone}"),
         weight: 1.0,
     };

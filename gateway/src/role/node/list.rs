@@ -1,34 +1,23 @@
-//! `sixfold node`: the storage nodes.
+//! `sixfold node list`.
 
-use super::admin::Target;
 use crate::meta::Meta;
 use crate::meta::types::{NodeRow, NodeState};
-use clap::Subcommand;
+use crate::role::admin::Target;
 
 /// A node silent for longer is shown as such: three heartbeats.
 const SILENT_SECONDS: f64 = 15.0;
 
-/// What can be done with nodes.
-#[derive(Subcommand, Debug)]
-pub enum Command {
-    /// All nodes that were ever registered
-    List {
-        /// The server
-        #[command(flatten)]
-        target: Target,
-    },
-}
-
-/// Runs one of them.
-pub async fn run(command: Command) -> anyhow::Result<()> {
-    let Command::List { target } = command;
+pub(super) async fn run(target: &Target) -> anyhow::Result<()> {
     let rows = target.connect().await?.nodes().await?;
     if target.json {
         let rows: Vec<_> = rows.iter().map(as_json).collect();
         println!("{:#}", serde_json::Value::from(rows));
         return Ok(());
     }
-    println!("{:<6} {:<10} {:<12} {:<8} address", "node", "state", "zone", "silent");
+    println!(
+        "{:<6} {:<10} {:<12} {:<7} {:<10} {:<8} address",
+        "node", "state", "zone", "weight", "chunks", "silent"
+    );
     for row in &rows {
         let address = match row.address.as_deref() {
             None => "(embedded)",
@@ -36,14 +25,17 @@ pub async fn run(command: Command) -> anyhow::Result<()> {
             Some(address) => address,
         };
         let silent = format!("{:.0} s", row.silent_for);
-        let state = if is_silent(row) { "silent" } else { state_name(row.state) };
-        println!("{:<6} {state:<10} {:<12} {silent:<8} {address}", row.number.0, row.zone);
+        let chunks = row.chunk_count.map_or_else(|| "?".to_owned(), |count| count.to_string());
+        let (number, state, zone, weight) = (row.number.0, shown_state(row), &row.zone, row.weight);
+        println!(
+            "{number:<6} {state:<10} {zone:<12} {weight:<7} {chunks:<10} {silent:<8} {address}"
+        );
     }
     Ok(())
 }
 
 /// Whether it was heard of lately and its drive can be read.
-pub(super) fn is_up(row: &NodeRow) -> bool {
+pub(in crate::role) fn is_up(row: &NodeRow) -> bool {
     !is_silent(row) && !matches!(row.state, NodeState::Fenced | NodeState::Removed)
 }
 
@@ -53,17 +45,28 @@ fn is_silent(row: &NodeRow) -> bool {
 }
 
 /// A node for programs.
-pub(super) fn as_json(row: &NodeRow) -> serde_json::Value {
+pub(in crate::role) fn as_json(row: &NodeRow) -> serde_json::Value {
     serde_json::json!({
         "number": row.number.0,
         "drive": row.drive.to_string(),
         "address": row.address,
         "zone": row.zone,
         "weight": row.weight,
+        "seat": row.seat.0,
         "state": state_name(row.state),
         "is_up": is_up(row),
+        "is_drained": row.is_drained(),
+        "chunks": row.chunk_count,
         "silent_for_s": row.silent_for,
     })
+}
+
+fn shown_state(row: &NodeRow) -> &'static str {
+    match row {
+        row if row.is_drained() => "drained",
+        row if is_silent(row) => "silent",
+        row => state_name(row.state),
+    }
 }
 
 /// A state as the rows have it.
@@ -79,32 +82,19 @@ fn state_name(state: NodeState) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::row;
     use super::{is_silent, is_up};
-    use crate::meta::types::{NodeRow, NodeState};
-    use sixfold_proto::name::NodeNumber;
-
-    fn row(state: NodeState, silent_for: f64) -> NodeRow {
-        NodeRow {
-            number: NodeNumber(1),
-            drive: uuid::Uuid::nil(),
-            address: None,
-            zone: "local".to_owned(),
-            weight: 1.0,
-            registration: 1,
-            state,
-            silent_for,
-        }
-    }
+    use crate::meta::types::NodeState;
 
     #[test]
     fn a_full_node_is_up_and_a_silent_one_is_not() {
         for state in [NodeState::Active, NodeState::Full, NodeState::Draining] {
-            assert!(is_up(&row(state, 4.0)), "{state:?}");
-            assert!(!is_up(&row(state, 69.0)) && is_silent(&row(state, 69.0)), "{state:?}");
+            assert!(is_up(&row(1, state, 4.0)), "{state:?}");
+            let silent = row(1, state, 69.0);
+            assert!(!is_up(&silent) && is_silent(&silent), "{state:?}");
         }
-        assert!(!is_up(&row(NodeState::Fenced, 4.0)));
-        assert!(
-            !is_up(&row(NodeState::Removed, 4.0)) && !is_silent(&row(NodeState::Removed, 99.0))
-        );
+        assert!(!is_up(&row(1, NodeState::Fenced, 4.0)));
+        let removed = row(1, NodeState::Removed, 99.0);
+        assert!(!is_up(&removed) && !is_silent(&removed));
     }
 }

@@ -1,0 +1,233 @@
+//! Nodes come and go under load: a drain, a new node, a removal. Every object comes back as it was,
+//! and every chunk is where its row says, on six nodes.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::path::{Path, PathBuf};
+use std::process::Output;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use compat_tests::cluster::{Form, NODE_COUNT, Plan, Process, Server, free_address};
+use compat_tests::objects::Body;
+use compat_tests::raw::{Request, Signer};
+
+/// What is waited for takes seconds; the rest is for a busy machine.
+const PATIENCE: Duration = Duration::from_mins(2);
+
+/// At most this much of all chunks moves for one node: 1.2 of its share.
+const MOST_MOVED: f64 = 1.2;
+
+/// Objects whose chunks are small, so that there are enough for shares to show.
+const SMALL: u64 = 150;
+
+const LARGE: [u64; 4] = [0, 1, 3_000_000, 20_000_000];
+
+/// Two bits of every extent that say nothing is missing, and its placement has six nodes.
+const NOT_WHOLE: &str = "select count(*) from extent e join placement p on p.id = e.placement_id
+    where e.missing <> 0 or is_crowded_v1(p.nodes)";
+
+fn plan() -> Plan {
+    Plan::new(Form::Separate)
+        .set("SIXFOLD_HEARTBEAT", "500ms")
+        .set("SIXFOLD_DEAD_AFTER", "4s")
+        .set("SIXFOLD_RING_REFRESH", "2s")
+        .set("SIXFOLD_HOLD_DOWN", "4s")
+        .set("SIXFOLD_HEAL_EVERY", "500ms")
+        .set("SIXFOLD_REBALANCE_EVERY", "500ms")
+        .set("SIXFOLD_LEASE_RENEWAL", "500ms")
+        .set("SIXFOLD_COLLECT_EVERY", "1s")
+        .set("SIXFOLD_FREED_FOR", "2s")
+}
+
+/// One more node than the plan has.
+fn start_node(server: &Server, name: &str) -> Process {
+    let mut command = server.node_command(&server.folder().join(name), &free_address());
+    Process::start("sixfold-node", &mut command, &server.folder().join(format!("{name}.log")))
+}
+
+/// `sixfold node …` on this cluster.
+fn node(server: &Server, arguments: &[&str]) -> Output {
+    server.administer(&[&["node"], arguments].concat())
+}
+
+fn done(output: &Output) -> serde_json::Value {
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+fn refused(output: &Output, mend: &str) {
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && said.contains(mend), "{said}");
+}
+
+fn number(server: &Server, query: &str) -> u64 {
+    server.metadata(query).trim().parse().unwrap()
+}
+
+async fn wait_for(what: &str, mut is_there: impl FnMut() -> bool) {
+    let until = Instant::now() + PATIENCE;
+    while !is_there() {
+        assert!(Instant::now() < until, "{what} did not come");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+/// Chunks that rows place on a node.
+fn placed_on(server: &Server, number_of_node: u16) -> u64 {
+    number(
+        server,
+        &format!(
+            "select count(*) from extent e join placement p on p.id = e.placement_id,
+            unnest(p.nodes) node where node = {number_of_node}"
+        ),
+    )
+}
+
+/// Objects that stay and are known.
+async fn fill(server: &Server) -> Vec<(String, Body)> {
+    let signer = server.signer();
+    let bucket = Request::put("/members").sign(&signer, server.address());
+    bucket.send(server.address()).await.expect_status(200);
+    let sizes = LARGE.into_iter().chain((0..SMALL).map(|index| 1000 + index * 137));
+    let mut kept = Vec::new();
+    for (seed, size) in (0..).zip(sizes) {
+        let (name, body) = (format!("/members/kept-{seed}"), Body::new(seed, size));
+        body.put(server.address(), &signer, &name).await.unwrap();
+        kept.push((name, body));
+    }
+    kept
+}
+
+async fn check(server: &Server, kept: &[(String, Body)]) {
+    for (name, body) in kept {
+        body.check(server.address(), &server.signer(), name).await.unwrap();
+    }
+}
+
+/// Clients that write, read, overwrite and delete until told to stop; not one request may fail.
+struct Load {
+    stop: Arc<AtomicBool>,
+    clients: Vec<tokio::task::JoinHandle<u64>>,
+}
+
+impl Load {
+    fn start(server: &Server) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let client = |client: u64| {
+            let (address, signer) = (server.address().to_owned(), server.signer());
+            tokio::spawn(run_client(client, address, signer, Arc::clone(&stop)))
+        };
+        Self { clients: (0..3).map(client).collect(), stop: Arc::clone(&stop) }
+    }
+
+    async fn finish(self) {
+        self.stop.store(true, Ordering::Relaxed);
+        for client in self.clients {
+            assert!(client.await.unwrap() > 0, "a client did nothing");
+        }
+    }
+}
+
+async fn run_client(client: u64, address: String, signer: Signer, stop: Arc<AtomicBool>) -> u64 {
+    let mut round = 0;
+    while !stop.load(Ordering::Relaxed) {
+        let name = format!("/members/load-{client}-{}", round % 7);
+        let body = Body::new(client << 32 | round, [2000, 300_000, 2_500_000][round as usize % 3]);
+        body.put(&address, &signer, &name).await.unwrap();
+        body.check(&address, &signer, &name).await.unwrap();
+        if round % 5 == 4 {
+            let delete = Request::delete(&name).sign(&signer, &address);
+            delete.send(&address).await.expect_status(204);
+        }
+        round += 1;
+    }
+    round
+}
+
+/// A slow download that began before everything else and is still under way after it.
+async fn slow_read(server: &Server, kept: &(String, Body), is_over: Arc<AtomicBool>) {
+    let (address, signer) = (server.address().to_owned(), server.signer());
+    let (name, body) = kept.clone();
+    let mut waited = false;
+    #[expect(clippy::disallowed_methods, reason = "the runtime has threads to spare here")]
+    let wait = move |received: u64| {
+        if received > 4_000_000 && !waited {
+            waited = true;
+            let until = Instant::now() + PATIENCE;
+            while !is_over.load(Ordering::Relaxed) && Instant::now() < until {
+                std::thread::sleep(Duration::from_millis(50));
+            }
+        }
+    };
+    body.check_while(&address, &signer, &name, wait).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn f23_a_node_comes_and_another_is_drained_under_load() {
+    let server = plan().start();
+    let kept = fill(&server).await;
+    refused(&node(&server, &["drain", "99"]), "there is no node 99");
+    refused(&node(&server, &["drain", "1"]), "would leave 5 nodes");
+    refused(&node(&server, &["remove", "1"]), "would leave 5 nodes");
+    refused(&node(&server, &["weight", "1", "0"]), "between 0.01 and 100");
+    refused(&node(&server, &["replace", "1"]), "node 1 answers");
+
+    // The seventh takes its share of what is there.
+    let load = Load::start(&server);
+    let mut seventh = start_node(&server, "drive6");
+    wait_for("the seventh node", || server.node_list().len() > NODE_COUNT).await;
+    let extents = || number(&server, "select count(*) from extent");
+    wait_for("its share", || placed_on(&server, 7) * 10 > extents() * 6).await;
+    load.finish().await;
+    wait_for("the end of the moves", || number(&server, NOT_WHOLE) == 0).await;
+    let share = 6.0 * extents() as f64 / 7.0;
+    assert!(placed_on(&server, 7) as f64 <= MOST_MOVED * share, "{}", placed_on(&server, 7));
+
+    // Another one is drained, with a read under way from before its begin to behind its end.
+    let is_over = Arc::new(AtomicBool::new(false));
+    let load = Load::start(&server);
+    let reading = slow_read(&server, &kept[3], Arc::clone(&is_over));
+    refused(&node(&server, &["remove", "3"]), "still has chunks: drain it first");
+    let draining = async {
+        let drained =
+            tokio::task::block_in_place(|| node(&server, &["drain", "3", "--wait", "--json"]));
+        is_over.store(true, Ordering::Relaxed);
+        drained
+    };
+    let (drained, ()) = tokio::join!(draining, reading);
+    let row = done(&drained);
+    assert_eq!((&row["is_drained"], &row["chunks"]), (&true.into(), &0.into()), "{row}");
+    let progress = String::from_utf8_lossy(&drained.stderr).into_owned();
+    assert!(progress.contains("chunks left"), "{progress}");
+    load.finish().await;
+    assert_eq!(placed_on(&server, 3), 0);
+    assert_eq!(chunk_files(&drive_of(&server, &row)), 0, "its inventory is empty");
+    refused(&node(&server, &["drain", "1"]), "would leave 5 nodes");
+    assert_eq!(done(&node(&server, &["remove", "3", "--json"]))["state"], "removed");
+    refused(&node(&server, &["drain", "3"]), "node 3 was removed");
+
+    check(&server, &kept).await;
+    assert_eq!(number(&server, NOT_WHOLE), 0);
+    assert!(seventh.ended().is_none());
+}
+
+/// The folder of a node: numbers are given in the order in which nodes come.
+fn drive_of(server: &Server, row: &serde_json::Value) -> PathBuf {
+    let id = row["drive"].as_str().unwrap();
+    let mut folders =
+        std::fs::read_dir(server.folder()).unwrap().map(|entry| entry.unwrap().path());
+    let is_it = |folder: &PathBuf| {
+        std::fs::read_to_string(folder.join("sixfold-drive")).is_ok_and(|text| text.contains(id))
+    };
+    folders.find(is_it).unwrap()
+}
+
+/// Large chunks on a drive; small ones are in segments.
+fn chunk_files(drive: &Path) -> usize {
+    let folders = std::fs::read_dir(drive.join("chunks")).unwrap();
+    let count = |folder: std::fs::DirEntry| std::fs::read_dir(folder.path()).unwrap().count();
+    folders.map(|folder| count(folder.unwrap())).sum()
+}

@@ -1,0 +1,100 @@
+//! `sixfold node drain`: the node takes nothing more, what it has moves to others, and it is done
+//! when its own inventory is empty.
+
+use super::{Nodes, holds_chunks, is_up, report};
+use crate::meta::Meta;
+use crate::meta::pg::Pg;
+use crate::meta::types::{NodeRow, NodeState};
+use crate::role::admin::Target;
+use anyhow::ensure;
+use clap::Args;
+use std::time::Duration;
+
+/// How often progress is looked for.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// What the command takes.
+#[derive(Args, Debug)]
+pub struct Arguments {
+    /// The node's number
+    #[arg(value_name = "NODE")]
+    node: u16,
+    /// Come back only when the node is empty; progress goes to standard error
+    #[arg(long)]
+    wait: bool,
+    /// Also when fewer than six nodes are left
+    #[arg(long)]
+    force: bool,
+    /// End a drain: the node takes chunks again
+    #[arg(long, conflicts_with_all = ["wait", "force"])]
+    cancel: bool,
+    /// The server
+    #[command(flatten)]
+    target: Target,
+}
+
+pub(super) async fn run(arguments: Arguments) -> anyhow::Result<()> {
+    let meta = arguments.target.connect().await?;
+    let nodes = Nodes::read(&meta).await?;
+    let row = nodes.member(arguments.node)?;
+    if arguments.cancel {
+        return cancel(&meta, &arguments, row).await;
+    }
+    let number = row.number;
+    if row.state != NodeState::Draining {
+        nodes.check_left(row, "draining", arguments.force)?;
+        ensure!(
+            is_up(row),
+            "node {number} does not answer, or its drive failed: nothing can be moved off it. If \
+             the drive is dead, say `sixfold node replace {number}`"
+        );
+        ensure!(
+            meta.set_node_state(number, NodeState::Draining).await?,
+            "node {number} was removed meanwhile"
+        );
+    }
+    if arguments.wait {
+        wait(&meta, arguments.node).await?;
+        let said = format!("node {number} is empty: `sixfold node remove {number}` takes it out");
+        return report(&meta, &arguments.target, arguments.node, &said).await;
+    }
+    let said = format!(
+        "node {number} is being drained: `sixfold node list` shows how many chunks it still has, \
+         `sixfold node drain {number} --wait` waits"
+    );
+    report(&meta, &arguments.target, arguments.node, &said).await
+}
+
+async fn cancel(meta: &Pg, arguments: &Arguments, row: &NodeRow) -> anyhow::Result<()> {
+    let number = row.number;
+    ensure!(row.state == NodeState::Draining, "node {number} is not being drained");
+    meta.set_node_state(number, NodeState::Active).await?;
+    let said = format!("node {number} takes chunks again, and its share comes back to it");
+    report(meta, &arguments.target, arguments.node, &said).await
+}
+
+/// Waits until the node says that it is empty and no row places a chunk on it, saying what is left
+/// whenever that has changed.
+async fn wait(meta: &Pg, node: u16) -> anyhow::Result<()> {
+    let mut said = String::new();
+    loop {
+        let nodes = Nodes::read(meta).await?;
+        let row = nodes.find(node)?;
+        ensure!(row.state == NodeState::Draining, "node {node} is no longer being drained");
+        if row.is_drained() && !holds_chunks(meta, row.number).await? {
+            return Ok(());
+        }
+        let jobs = meta.jobs().await?;
+        let doing = jobs.iter().find(|job| job.name == "rebalance").map(|job| &*job.doing);
+        let left = match row.chunk_count {
+            Some(count) => format!("node {node} has {count} chunks left"),
+            None => format!("node {node} has not heard of it yet"),
+        };
+        let line = format!("{left}; rebalance: {}", doing.unwrap_or("not begun"));
+        if line != said {
+            eprintln!("{line}");
+            said = line;
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
