@@ -1,6 +1,7 @@
 //! The node's settings: flags and environment, read once, checked before anything starts.
 
 use crate::rpc::{Admission, Certificates};
+use crate::scrub::ScrubSettings;
 use anyhow::{Context, bail, ensure};
 use sixfold_proto::secret::ClusterSecret;
 use std::net::SocketAddr;
@@ -29,6 +30,12 @@ pub struct Arguments {
     /// `times.dead_after`.
     #[arg(long, env = "SIXFOLD_HEARTBEAT", default_value = "5s", value_name = "TIME")]
     heartbeat: String,
+    /// Within this time every chunk is read and verified: `14d`, `36h`.
+    #[arg(long, env = "SIXFOLD_SCRUB_CYCLE", default_value = "14d", value_name = "TIME")]
+    scrub_cycle: String,
+    /// The most that the scrub reads; as a rule it needs less.
+    #[arg(long, env = "SIXFOLD_SCRUB_MIB_PER_SECOND", default_value_t = 32, value_name = "MIB")]
+    scrub_mib_per_second: u32,
     /// The cluster's PostgreSQL, with the node's limited role.
     #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
     database_url: Option<String>,
@@ -67,6 +74,8 @@ pub struct Config {
     pub weight: f64,
     /// How often it says that it lives.
     pub heartbeat: Duration,
+    /// How often and how fast the drive is verified.
+    pub scrub: ScrubSettings,
     /// The URL of PostgreSQL.
     pub database_url: String,
     /// What every call must show.
@@ -104,6 +113,7 @@ impl Config {
             zone: arguments.zone,
             weight: arguments.weight,
             heartbeat: heartbeat(&arguments.heartbeat)?,
+            scrub: scrub(&arguments.scrub_cycle, arguments.scrub_mib_per_second)?,
             database_url,
             admission,
             log: arguments.log,
@@ -113,14 +123,37 @@ impl Config {
 
 /// A time of 100 ms to a minute, as the gateway's settings write it.
 fn heartbeat(text: &str) -> anyhow::Result<Duration> {
-    let wrong = || format!("--heartbeat {text} is no time between 100ms and 60s");
-    let (number, unit) = match text.strip_suffix("ms") {
-        Some(number) => (number, 1),
-        None => (text.strip_suffix('s').with_context(wrong)?, 1000),
+    let limits = Duration::from_millis(100)..=Duration::from_secs(60);
+    time(text)
+        .filter(|time| limits.contains(time))
+        .with_context(|| format!("--heartbeat {text} is no time between 100ms and 60s"))
+}
+
+fn scrub(cycle: &str, mib_per_second: u32) -> anyhow::Result<ScrubSettings> {
+    let limits = Duration::from_secs(1)..=Duration::from_secs(365 * 24 * 3600);
+    let cycle = time(cycle)
+        .filter(|time| limits.contains(time))
+        .with_context(|| format!("--scrub-cycle {cycle} is no time between 1s and 365d"))?;
+    ensure!(
+        (1..=1000).contains(&mib_per_second),
+        "--scrub-mib-per-second {mib_per_second} is not between 1 and 1000"
+    );
+    Ok(ScrubSettings { cycle, bytes_per_second: u64::from(mib_per_second) * 1024 * 1024 })
+}
+
+/// A whole number with a unit, as the gateway's settings write it.
+fn time(text: &str) -> Option<Duration> {
+    let digits = text.find(|c: char| !c.is_ascii_digit())?;
+    let (number, unit) = text.split_at(digits);
+    let milliseconds = match unit {
+        "ms" => 1,
+        "s" => 1000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        "d" => 86_400_000,
+        _ => return None,
     };
-    let milliseconds = number.parse::<u64>().ok().and_then(|number| number.checked_mul(unit));
-    let milliseconds = milliseconds.filter(|count| (100..=60_000).contains(count));
-    Ok(Duration::from_millis(milliseconds.with_context(wrong)?))
+    number.parse::<u64>().ok()?.checked_mul(milliseconds).map(Duration::from_millis)
 }
 
 /// One of the two at least: a node that everybody may call does not start.
@@ -210,6 +243,10 @@ mod tests {
         let good = config(&[]).unwrap();
         assert_eq!(good.advertise, "http://127.0.0.1:9100");
         assert_eq!(good.heartbeat, Duration::from_secs(5));
+        assert_eq!(good.scrub, ScrubSettings::default());
+        let often = config(&["--scrub-cycle", "36h", "--scrub-mib-per-second", "100"]).unwrap();
+        assert_eq!(often.scrub.cycle, Duration::from_secs(36 * 3600));
+        assert_eq!(often.scrub.bytes_per_second, 100 * 1024 * 1024);
         let short = config(&["--heartbeat", "500ms"]).unwrap();
         assert_eq!(short.heartbeat, Duration::from_millis(500));
         let text = format!("{good:?}");
@@ -222,9 +259,13 @@ mod tests {
 
     #[test]
     fn wrong_values_are_named() {
-        let wrong: [(&[&str], &str); 11] = [
+        let wrong: [(&[&str], &str); 15] = [
             (&["--heartbeat", "5"], "--heartbeat 5 "),
             (&["--heartbeat", "10ms"], "100ms"),
+            (&["--scrub-cycle", "0s"], "--scrub-cycle 0s"),
+            (&["--scrub-cycle", "d"], "--scrub-cycle d"),
+            (&["--scrub-cycle", "99999999999999999999d"], "--scrub-cycle 9"),
+            (&["--scrub-mib-per-second", "0"], "--scrub-mib-per-second 0"),
             (&["--weight", "0"], "--weight 0"),
             (&["--weight", "NaN"], "--weight NaN"),
             (&["--zone", ""], "--zone"),

@@ -6,7 +6,9 @@ pub mod config;
 pub mod conformance;
 pub mod descriptors;
 pub mod registry;
+pub mod rows;
 pub mod rpc;
+pub mod scrub;
 pub mod store;
 
 pub use store::{OpenError, Store, StoreOptions};

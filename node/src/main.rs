@@ -82,7 +82,8 @@ async fn run(config: Config) -> anyhow::Result<()> {
     let service = NodeService::new(store.clone(), identity.clone());
     let stop = stop_signal()?;
     let serving = serve(listener, service, config.admission, stop.clone().cancelled_owned());
-    let heartbeats = tokio::spawn(stay_registered(registry, introduction, store, identity));
+    let heartbeats =
+        tokio::spawn(stay_registered(registry, introduction, store, identity, config.scrub));
     let late = async {
         stop.cancelled().await;
         tokio::time::sleep(STOP_LIMIT).await;

@@ -2,11 +2,15 @@
 //! seconds that it lives and how it is. Both are functions in the database, the only thing
 //! there that the node's role may call.
 
+use crate::rows::Rows;
 use crate::rpc::{Identity, Registered};
+use crate::scrub::{Scrub, ScrubSettings};
 use crate::store::Store;
+use async_trait::async_trait;
 use sixfold_proto::chunks::{DriveState, Health};
 use sixfold_proto::convert::state_name;
-use sixfold_proto::name::NodeNumber;
+use sixfold_proto::jobs::JobReport;
+use sixfold_proto::name::{ChunkName, NodeNumber};
 use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
 use std::sync::Arc;
@@ -157,6 +161,52 @@ impl Registry {
     }
 }
 
+/// The rows of a registered node.
+struct NodeRows {
+    registry: Registry,
+    drive: Uuid,
+    registration: i64,
+}
+
+impl NodeRows {
+    /// Calls a function that is given the drive, the registration and two lists.
+    async fn call<A, B>(
+        &self,
+        sql: &'static str,
+        first: Vec<A>,
+        second: Vec<B>,
+    ) -> anyhow::Result<()>
+    where
+        Vec<A>: for<'q> sqlx::Encode<'q, sqlx::Postgres> + sqlx::Type<sqlx::Postgres>,
+        Vec<B>: for<'q> sqlx::Encode<'q, sqlx::Postgres> + sqlx::Type<sqlx::Postgres>,
+    {
+        let query = sqlx::query(sql)
+            .bind(self.drive)
+            .bind(self.registration)
+            .bind(first)
+            .bind(second)
+            .execute(&self.registry.pool);
+        let done = timeout(CALL_LIMIT, query).await.map_err(|_| RegistryError::Late)?;
+        done.map_err(RegistryError::from)?;
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Rows for NodeRows {
+    async fn mark_rotten(&self, chunks: &[ChunkName]) -> anyhow::Result<()> {
+        let extents = chunks.iter().map(|name| name.extent.to_uuid()).collect();
+        let indexes = chunks.iter().map(|name| i16::from(name.index.get())).collect();
+        self.call::<Uuid, i16>("select node_mark_rotten($1, $2, $3, $4)", extents, indexes).await
+    }
+
+    async fn report_jobs(&self, reports: &[JobReport]) -> anyhow::Result<()> {
+        let jobs = reports.iter().map(|report| report.name.clone()).collect();
+        let states = reports.iter().map(JobReport::to_json).collect();
+        self.call::<String, String>("select node_report_jobs($1, $2, $3, $4)", jobs, states).await
+    }
+}
+
 /// The registry's word for a state: a node that is well is `active` there.
 fn registry_state(state: DriveState) -> &'static str {
     match state {
@@ -165,13 +215,14 @@ fn registry_state(state: DriveState) -> &'static str {
     }
 }
 
-/// Registers, however long the database is away, then sends heartbeats until dropped. A node
-/// that was removed, or whose place a newer registration has taken, is fenced and falls silent.
+/// Registers, however long the database is away, then sends heartbeats and scrubs until dropped. A
+/// node that was removed, or whose place a newer registration has taken, is fenced and falls silent.
 pub async fn stay_registered(
     registry: Registry,
     introduction: Introduction,
     store: Arc<Store>,
     identity: Identity,
+    scrub: ScrubSettings,
 ) {
     let drive = introduction.drive;
     let registration = register_until_done(&registry, &introduction).await;
@@ -196,7 +247,19 @@ pub async fn stay_registered(
         return;
     }
     identity.set(Registered { node: number, registration: registered });
-    let mut ticks = interval(introduction.heartbeat);
+    let rows =
+        NodeRows { registry: registry.clone(), drive, registration: registration.registration };
+    let scrub = Scrub::new(Arc::clone(&store), Arc::new(rows), cluster, scrub);
+    tokio::select! {
+        () = beat(&registry, &registration, introduction.heartbeat, &store) => {}
+        () = scrub.run() => {}
+    }
+}
+
+/// Says that the node lives until it is a member no more.
+async fn beat(registry: &Registry, registration: &Registration, every: Duration, store: &Store) {
+    let (number, drive) = (registration.number, store.drive_id());
+    let mut ticks = interval(every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut database_answers = true;
     loop {
@@ -206,12 +269,12 @@ pub async fn stay_registered(
             tracing::error!("the drive does not tell its size; no heartbeat is sent");
             continue;
         };
-        match registry.heartbeat(drive, &registration, &health).await {
+        match registry.heartbeat(drive, registration, &health).await {
             Ok(standing) => {
                 if !std::mem::replace(&mut database_answers, true) {
                     tracing::info!("the database answers again");
                 }
-                if !take_standing(standing, number, &store) {
+                if !take_standing(standing, number, store) {
                     return;
                 }
             }

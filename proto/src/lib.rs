@@ -4,6 +4,7 @@
 pub mod checksum;
 pub mod chunks;
 pub mod convert;
+pub mod jobs;
 pub mod name;
 pub mod secret;
 pub mod status;

@@ -348,6 +348,18 @@ keys! {
         &["SIXFOLD_HOLD_DOWN"],
         "How long a node is dead before what it had is made anew on other nodes.",
     );
+    SCRUB_CYCLE = key(
+        "scrub.cycle",
+        &["SIXFOLD_SCRUB_CYCLE"],
+        "Within this time every chunk is read and verified. `sixfold-node` takes it as \
+         `--scrub-cycle`.",
+    );
+    SCRUB_RATE = key(
+        "scrub.mib_per_second",
+        &["SIXFOLD_SCRUB_MIB_PER_SECOND"],
+        "The most that the scrub reads of a drive; as a rule it needs less. `sixfold-node` takes \
+         it as `--scrub-mib-per-second`.",
+    );
     LOG_FORMAT = flagged(
         "log.format",
         &["SIXFOLD_LOG_FORMAT"],

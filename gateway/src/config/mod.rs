@@ -25,6 +25,7 @@ use crate::data::DataLimits;
 use crate::nodes::NodeLimits;
 use crate::telemetry::LogFormat;
 use reader::Reader;
+use sixfold_node::scrub::ScrubSettings;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -50,6 +51,8 @@ pub struct Config {
     pub nodes: NodeLimits,
     /// Heartbeats, leases and jobs: the design's times.
     pub times: TimesConfig,
+    /// How often and how fast embedded drives are verified.
+    pub scrub: ScrubSettings,
     /// Log lines.
     pub log: LogConfig,
     /// What was set and has no effect, one line each.
@@ -229,6 +232,7 @@ impl Config {
             database: sections::database(&mut reader)?,
             cluster: sections::cluster(&mut reader)?,
             data: sections::data(&mut reader)?,
+            scrub: sections::scrub(&mut reader)?,
             log: sections::log(&mut reader)?,
             doubts: reader.take_doubts(),
             shown: reader.into_shown(),

@@ -12,8 +12,11 @@ use crate::lease::RENEW_EVERY;
 use crate::nodes::{BreakerLimits, NodeLimits};
 use crate::telemetry::LogFormat;
 use sixfold_node::registry::HEARTBEAT_INTERVAL;
+use sixfold_node::scrub::ScrubSettings;
 use std::net::SocketAddr;
 use std::time::Duration;
+
+const MIB: u64 = 1024 * 1024;
 
 pub(super) fn storage(reader: &mut Reader<'_>) -> Result<StorageConfig, ConfigError> {
     Ok(StorageConfig {
@@ -190,6 +193,15 @@ pub(super) fn times(
         heal_every: time(&keys::HEAL_EVERY, paces.heal.every)?,
         rebalance_every: time(&keys::REBALANCE_EVERY, paces.rebalance.every)?,
         sweep_every: time(&keys::SWEEP_EVERY, paces.sweep.every)?,
+    })
+}
+
+pub(super) fn scrub(reader: &mut Reader<'_>) -> Result<ScrubSettings, ConfigError> {
+    let defaults = ScrubSettings::default();
+    let mib = u32::try_from(defaults.bytes_per_second / MIB).unwrap_or(1);
+    Ok(ScrubSettings {
+        cycle: reader.value(&keys::SCRUB_CYCLE, defaults.cycle, units::duration)?,
+        bytes_per_second: u64::from(reader.value(&keys::SCRUB_RATE, mib, units::few)?) * MIB,
     })
 }
 

@@ -159,7 +159,8 @@ fn other_value(name: &str) -> &'static str {
         | "data.read_cut"
         | "nodes.connect"
         | "nodes.first_answer"
-        | "nodes.breaker_half_open" => "17s",
+        | "nodes.breaker_half_open"
+        | "scrub.cycle" => "17s",
         _ => "7",
     }
 }

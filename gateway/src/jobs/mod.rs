@@ -20,7 +20,7 @@ pub use expire_uploads::ExpireUploads;
 pub use heal::{Gone, Heal, Healer};
 pub use pace::{JobPace, Paces};
 pub use rebalance::Rebalance;
-pub use runner::{Job, JobState, Progress, Runner};
+pub use runner::{Job, Progress, Runner};
 pub use sweep::Sweep;
 
 use crate::data::{CurrentLease, Data};

@@ -1,12 +1,13 @@
 //! Runs jobs: waits, works, backs off after errors, and shows how they are.
 
 use super::JobPace;
+use crate::meta::Meta;
 use crate::shutdown::Shutdown;
 use async_trait::async_trait;
+use sixfold_proto::jobs::JobReport;
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
-use time::OffsetDateTime;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 /// The longest pause after errors.
@@ -14,6 +15,13 @@ const BACK_OFF_LIMIT: Duration = Duration::from_mins(1);
 
 /// The shortest.
 const BACK_OFF_START: Duration = Duration::from_secs(1);
+
+/// How often the rows are told how the jobs are.
+const TELL_EVERY: Duration = Duration::from_secs(5);
+
+/// After so long without a word a process is gone for good, and how often is looked for such.
+const FORGET_AFTER: Duration = Duration::from_hours(24);
+const FORGET_EVERY: Duration = Duration::from_hours(1);
 
 /// Whether a unit of work left more to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,23 +39,52 @@ pub trait Job: Send + Sync + 'static {
     fn name(&self) -> &'static str;
     /// When it runs.
     fn pace(&self) -> JobPace;
+    /// How far a long round is, from 0 to 1; `None` where there is none.
+    fn progress(&self) -> Option<f64> {
+        None
+    }
     /// Does one bounded, idempotent unit of work. It is dropped when the process stops.
     async fn step(&self) -> anyhow::Result<Progress>;
 }
 
-/// How a job is, for the operator.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct JobState {
+/// How a job is.
+#[derive(Clone, Debug, Default)]
+struct JobState {
     /// Units of work that succeeded.
-    pub steps: u64,
+    steps: u64,
     /// Things done: bodies collected, chunks swept, uploads expired, leases ended.
-    pub things: u64,
+    things: u64,
+    /// When a unit of work last ended, and what it came to.
+    ended: Option<(Instant, String)>,
+    /// When the next one begins.
+    next: Option<Instant>,
+    /// How far a long one is.
+    progress: Option<f64>,
+    every: Duration,
     /// Units of work that failed in a row.
-    pub failures: u32,
+    failures: u32,
     /// What the last failure said; kept until a unit succeeds.
-    pub last_error: Option<String>,
-    /// When a unit of work last succeeded.
-    pub last_success: Option<OffsetDateTime>,
+    last_error: Option<String>,
+}
+
+impl JobState {
+    fn report(&self, name: &str) -> JobReport {
+        let now = Instant::now();
+        let ended = self.ended.as_ref();
+        let next_in = self.next.map(|next| next.saturating_duration_since(now));
+        JobReport {
+            name: name.to_owned(),
+            runs: self.steps,
+            things: self.things,
+            ran_s_ago: ended.map(|(at, _)| at.elapsed().as_secs_f64()),
+            result: ended.map(|(_, result)| result.clone()),
+            progress: self.progress,
+            next_in_s: next_in.map(|next_in| next_in.as_secs_f64()),
+            every_s: self.every.as_secs_f64(),
+            failures: self.failures,
+            error: self.last_error.clone(),
+        }
+    }
 }
 
 /// The jobs of a process.
@@ -67,15 +104,44 @@ impl Runner {
     }
 
     /// How each job is, by name.
-    pub fn states(&self) -> BTreeMap<&'static str, JobState> {
-        self.states.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    pub fn reports(&self) -> Vec<JobReport> {
+        self.states().iter().map(|(name, state)| state.report(name)).collect()
+    }
+
+    /// Tells the rows how the jobs of this process are, until its stop.
+    pub async fn tell(self, meta: Arc<dyn Meta>, process: String, stop: CancellationToken) {
+        let mut looked_for_old = None::<Instant>;
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(TELL_EVERY) => {}
+            }
+            self.tell_once(meta.as_ref(), &process).await;
+            if looked_for_old.is_none_or(|at| at.elapsed() >= FORGET_EVERY) {
+                looked_for_old = Some(Instant::now());
+                if let Err(error) = meta.forget_jobs(FORGET_AFTER).await {
+                    tracing::debug!("jobs of processes that are gone stay listed: {error}");
+                }
+            }
+        }
+    }
+
+    async fn tell_once(&self, meta: &dyn Meta, process: &str) {
+        if let Err(error) = meta.report_jobs(process, &self.reports()).await {
+            tracing::debug!("the database was not told how the jobs are: {error}");
+        }
     }
 
     async fn run(&self, job: &dyn Job, stop: &CancellationToken) {
         let mut pause = job.pace().first_after;
         loop {
+            self.change(job, |state| {
+                state.every = job.pace().every;
+                state.next = Some(Instant::now() + pause);
+            });
             let work = async {
                 tokio::time::sleep(pause).await;
+                self.change(job, |state| state.next = None);
                 job.step().await
             };
             tokio::select! {
@@ -85,28 +151,42 @@ impl Runner {
         }
     }
 
+    fn change<T>(&self, job: &dyn Job, change: impl FnOnce(&mut JobState) -> T) -> T {
+        change(self.states().entry(job.name()).or_default())
+    }
+
+    fn states(&self) -> MutexGuard<'_, BTreeMap<&'static str, JobState>> {
+        self.states.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Notes how a unit ended and says how long to wait.
     fn record(&self, job: &dyn Job, result: anyhow::Result<Progress>) -> Duration {
-        let mut states = self.states.lock().unwrap_or_else(PoisonError::into_inner);
-        let state = states.entry(job.name()).or_default();
-        match result {
-            Ok(progress) => {
-                let (Progress::More(things) | Progress::Idle(things)) = progress;
-                state.steps += 1;
+        let pace = job.pace();
+        let failures = self.change(job, |state| {
+            state.progress = job.progress();
+            let outcome = match &result {
+                Ok(Progress::More(things)) => format!("{things} done, there is more"),
+                Ok(Progress::Idle(things)) => format!("{things} done"),
+                Err(_) => "failed".to_owned(),
+            };
+            state.ended = Some((Instant::now(), outcome));
+            state.last_error = result.as_ref().err().map(|error| format!("{error:#}"));
+            if let Ok(Progress::More(things) | Progress::Idle(things)) = result {
+                (state.steps, state.failures) = (state.steps + 1, 0);
                 state.things += things;
-                state.failures = 0;
-                state.last_error = None;
-                state.last_success = Some(OffsetDateTime::now_utc());
-                let pace = job.pace();
-                if matches!(progress, Progress::More(_)) { pace.between } else { pace.every }
-            }
-            Err(error) => {
+            } else {
                 state.failures = state.failures.saturating_add(1);
-                state.last_error = Some(format!("{error:#}"));
-                let pause = back_off(state.failures);
+            }
+            state.failures
+        });
+        match result {
+            Ok(Progress::More(_)) => pace.between,
+            Ok(Progress::Idle(_)) => pace.every,
+            Err(error) => {
+                let pause = back_off(failures);
                 tracing::warn!(
                     job.name = job.name(),
-                    job.failures = state.failures,
+                    job.failures = failures,
                     retry_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX),
                     error = format!("{error:#}"),
                     "a background job failed, trying again"
@@ -151,8 +231,8 @@ mod tests {
         }
     }
 
-    async fn wait_for(runner: &Runner, what: impl Fn(&JobState) -> bool) {
-        while !runner.states().get("flaky").is_some_and(&what) {
+    async fn wait_for(runner: &Runner, what: impl Fn(&JobReport) -> bool) {
+        while !runner.reports().first().is_some_and(&what) {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
@@ -161,15 +241,30 @@ mod tests {
     async fn a_job_backs_off_goes_on_and_stops() {
         let (runner, shutdown) = (Runner::default(), Shutdown::default());
         runner.start(vec![Arc::new(Flaky(AtomicU32::new(0)))], &shutdown);
-        wait_for(&runner, |state| {
-            (state.failures, state.last_error.as_deref()) == (1, Some("no luck"))
+        wait_for(&runner, |report| {
+            let is_waiting = report.next_in_s.is_some_and(|seconds| seconds > 0.0);
+            (report.failures, report.error.as_deref()) == (1, Some("no luck")) && is_waiting
         })
         .await;
-        wait_for(&runner, |state| {
-            (state.failures, state.steps, state.things) == (0, 2, 7) && state.last_error.is_none()
+        wait_for(&runner, |report| {
+            let result = report.result.as_deref();
+            (report.failures, report.runs, report.things, result) == (0, 2, 7, Some("4 done"))
         })
         .await;
+        wait_for(&runner, |report| report.error.is_none() && report.next_in_s.is_none()).await;
+        assert_eq!(runner.reports()[0].name, "flaky");
         assert_eq!(shutdown.finish().await, Vec::<String>::new());
+    }
+
+    #[tokio::test]
+    async fn the_rows_are_told() {
+        let meta = crate::meta::model::Model::new();
+        let runner = Runner::default();
+        runner.change(&Flaky(AtomicU32::new(0)), |state| state.things = 3);
+        runner.tell_once(&meta, "here:1").await;
+        let rows = meta.job_standings().await.unwrap();
+        assert_eq!(rows.len(), 1);
+        assert_eq!((rows[0].process.as_str(), rows[0].report.things), ("here:1", 3));
     }
 
     #[test]

@@ -14,15 +14,16 @@ pub mod types;
 
 use async_trait::async_trait;
 use futures::stream::BoxStream;
+use sixfold_proto::jobs::JobReport;
 use sixfold_proto::name::{ChunkName, CopyNumber, ExtentId, LeaseId, NodeNumber};
 use std::sync::Arc;
 use std::time::Duration;
 use time::OffsetDateTime;
 use types::{
     AccessKey, BodyId, Bucket, BucketId, ChunkSet, Claimant, Commit, CommitOutcome,
-    CompleteOutcome, Completion, DeleteOutcome, Extent, ExtentCursor, Found, JobRow, ListQuery,
-    Move, NewBody, NodeCondition, NodeRow, NodeState, Page, Part, PartOutcome, Placed, RiskCursor,
-    Upload, UploadId, User, UserId, Version, VersionId, Versioning,
+    CompleteOutcome, Completion, DeleteOutcome, Extent, ExtentCursor, Found, JobRow, JobStanding,
+    ListQuery, Move, NewBody, NodeCondition, NodeRow, NodeState, Page, Part, PartOutcome, Placed,
+    RiskCursor, Upload, UploadId, User, UserId, Version, VersionId, Versioning,
 };
 
 /// The most extents that one look-up returns; a longer body is read page by page.
@@ -246,6 +247,17 @@ pub trait Meta: Send + Sync + 'static {
     ) -> Result<bool>;
     /// The jobs that were ever claimed, by name.
     async fn jobs(&self) -> Result<Vec<JobRow>>;
+
+    // --- background work ---
+
+    /// Tells how the jobs of a process are, in the place of what it told before.
+    async fn report_jobs(&self, process: &str, reports: &[JobReport]) -> Result<()>;
+    /// How all jobs are, by process and job.
+    async fn job_standings(&self) -> Result<Vec<JobStanding>>;
+    /// Forgets the jobs of processes that told nothing for `silent`.
+    async fn forget_jobs(&self, silent: Duration) -> Result<()>;
+    /// Takes chunks for missing that `node` found rotten, as far as they are placed there.
+    async fn mark_rotten(&self, node: NodeNumber, chunks: &[ChunkName]) -> Result<()>;
 
     // --- users and keys ---
 

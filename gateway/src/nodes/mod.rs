@@ -3,6 +3,7 @@
 mod breaker;
 mod client;
 mod directory;
+mod embedded;
 #[cfg(test)]
 pub(crate) mod fake;
 mod limits;
@@ -14,6 +15,7 @@ pub use breaker::BreakerState;
 pub use client::Node;
 pub(crate) use directory::NotPlaced;
 pub use directory::{Directory, Entry, Snapshot};
+pub use embedded::EmbeddedRows;
 pub use limits::{BreakerLimits, NodeLimits};
 pub use remote::RemoteSettings;
 pub use silence::Liveness;

@@ -24,6 +24,7 @@ use crate::shutdown::{Shutdown, Signals};
 use anyhow::Context;
 use sixfold_node::descriptors;
 use sixfold_proto::secret::ClusterSecret;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -122,7 +123,7 @@ impl Parts {
         let (reads, bytes) = (data.clone(), data.clone());
         self.lease.publish_reads(move || reads.oldest_read());
         let app = App::new(config.s3.region.clone(), Arc::clone(&self.meta), data, lease);
-        self.keep_watch(config, &bytes);
+        self.keep_watch(config, &bytes, process_name(listeners.s3.local_addr()?));
         if let Some(bucket) = &config.s3.bucket {
             self.create_bucket(bucket).await?;
         }
@@ -172,7 +173,7 @@ impl Parts {
     }
 
     /// Lease, directory and jobs run beside the requests.
-    fn keep_watch(&self, config: &Config, data: &Data) {
+    fn keep_watch(&self, config: &Config, data: &Data, process: String) {
         let stop = self.shutdown.token();
         let (lease, token) = (Arc::clone(&self.lease), stop.clone());
         self.shutdown.spawn("lease", async move { lease.keep(&token).await });
@@ -182,7 +183,10 @@ impl Parts {
         let movers = Arc::clone(&self.movers) as Arc<dyn CurrentLease>;
         let mover = Mover::new(data.clone(), movers);
         let jobs = jobs::all(&self.meta, &self.directory, &mover, &paces(config));
-        Runner::default().start(jobs, &self.shutdown);
+        let runner = Runner::default();
+        runner.start(jobs, &self.shutdown);
+        let tell = runner.tell(Arc::clone(&self.meta), process, stop.clone());
+        self.shutdown.spawn("job states", tell);
     }
 
     fn listen(&self, config: &Config, listeners: Listeners, front: Front, health: Health) {
@@ -219,6 +223,12 @@ impl Parts {
         }
         Ok(())
     }
+}
+
+/// What this process is called where processes are listed.
+fn process_name(s3: SocketAddr) -> String {
+    let host = rustix::system::uname();
+    format!("{}:{}", host.nodename().to_string_lossy(), s3.port())
 }
 
 /// The jobs' paces with what the settings change.

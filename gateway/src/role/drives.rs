@@ -1,10 +1,12 @@
 //! The embedded nodes: drives opened, registered under the id they carry, and kept alive.
 
-use crate::config::TimesConfig;
+use crate::config::Config;
 use crate::meta::types::{NodeCondition, NodeRow, NodeState};
 use crate::meta::{Meta, MetaError};
+use crate::nodes::EmbeddedRows;
 use crate::shutdown::Shutdown;
 use anyhow::Context;
+use sixfold_node::scrub::Scrub;
 use sixfold_node::{OpenError, Store, StoreOptions};
 use sixfold_proto::chunks::{Chunks, DriveState};
 use sixfold_proto::name::NodeNumber;
@@ -113,30 +115,35 @@ fn say_devices(opened: &[Opened]) {
     );
 }
 
-/// Registers the drives and gives them as nodes by number.
+/// Registers the drives and gives them as nodes by number. From then on they are kept alive and
+/// scrubbed.
 pub(super) async fn register(
     opened: Vec<Opened>,
     meta: &Arc<dyn Meta>,
-    zone: Option<&str>,
-    times: &TimesConfig,
+    cluster: Uuid,
+    config: &Config,
     shutdown: &Shutdown,
 ) -> anyhow::Result<HashMap<NodeNumber, Arc<dyn Chunks>>> {
+    let zone = config.storage.zone.as_deref().unwrap_or(DEFAULT_ZONE);
     let mut nodes: HashMap<NodeNumber, Arc<dyn Chunks>> = HashMap::new();
     for drive in opened {
         let id = drive.store.drive_id();
         let row = meta
-            .register_node(id, None, zone.unwrap_or(DEFAULT_ZONE), 1.0)
+            .register_node(id, None, zone, 1.0)
             .await
             .with_context(|| format!("can't register the drive {}", drive.path.display()))?;
         tracing::debug!(node = row.number.0, drive = %drive.path.display(), "registered");
         drive.store.set_node(row.number);
         drive.store.set_draining(row.state == NodeState::Draining);
         nodes.insert(row.number, Arc::clone(&drive.store) as Arc<dyn Chunks>);
-        let beat = heartbeat(drive.store, row, Arc::clone(meta), times.heartbeat);
+        let rows = Arc::new(EmbeddedRows::new(Arc::clone(meta), row.number));
+        let scrub = Scrub::new(Arc::clone(&drive.store), rows, cluster, config.scrub);
+        let beat = heartbeat(drive.store, row, Arc::clone(meta), config.times.heartbeat);
         let token = shutdown.token().clone();
-        shutdown.spawn("heartbeat", async move {
+        shutdown.spawn("heartbeat and scrub", async move {
             tokio::select! {
                 () = beat => {}
+                () = scrub.run() => {}
                 () = token.cancelled() => {}
             }
         });

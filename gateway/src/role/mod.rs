@@ -5,6 +5,7 @@ pub mod admin;
 pub mod assembly;
 pub mod config;
 pub mod gateway;
+pub mod job;
 pub mod key;
 pub mod migrate;
 pub mod node;
@@ -51,6 +52,9 @@ enum Command {
     /// Storage nodes
     #[command(subcommand)]
     Node(node::Command),
+    /// Background work
+    #[command(subcommand)]
+    Job(job::Command),
     /// Settings
     #[command(subcommand)]
     Config(config::Command),
@@ -71,6 +75,7 @@ pub fn main() -> ExitCode {
         Command::Status(target) => once(status::run(target)),
         Command::Key(command) => once(key::run(command)),
         Command::Node(command) => once(node::run(command)),
+        Command::Job(command) => once(job::run(command)),
         Command::Config(command) => config::run(&command),
         Command::Version { json } => {
             version(json);

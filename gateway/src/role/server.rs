@@ -58,8 +58,7 @@ async fn prepare(config: &Config, home: &Home, database: &Database) -> anyhow::R
     let known = if home.is_new { 0 } else { drives::known(&meta).await? };
     let opened = drives::open(&home.drives, known, cluster).await?;
     home.leave_note()?;
-    let zone = config.storage.zone.as_deref();
-    let nodes = drives::register(opened, &meta, zone, &config.times, &shutdown).await?;
+    let nodes = drives::register(opened, &meta, cluster, config, &shutdown).await?;
     let directory = directory(config, &meta, nodes).await?;
     let lease = Lease::begin(Arc::clone(&meta), "server", config.times.lease_renewal).await?;
     let pace = LeasePace::of_movers(config.times.lease_renewal);

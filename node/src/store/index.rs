@@ -109,6 +109,8 @@ pub(super) struct Index {
     /// Writers of the chunks whose writer is not the lease in their extent's id: what healers
     /// and movers wrote. Few, so they are kept apart.
     foreign_writers: HashMap<ChunkName, LeaseId>,
+    /// Bytes of all chunks.
+    size_bytes: u64,
     /// Names that are being written or deleted right now.
     claimed: HashSet<ChunkName>,
 }
@@ -129,8 +131,11 @@ impl Index {
         } else {
             self.foreign_writers.insert(name, located.entry.writer);
         }
+        self.size_bytes += located.entry.size_bytes;
         let old = self.chunks.insert(Key::new(name), Value::new(located))?;
-        Some(old.located(name, old_writer))
+        let old = old.located(name, old_writer);
+        self.size_bytes -= old.entry.size_bytes;
+        Some(old)
     }
 
     /// Takes a chunk out.
@@ -138,7 +143,9 @@ impl Index {
         let writer = self.writer(name);
         let value = self.chunks.remove(&Key::new(name))?;
         self.foreign_writers.remove(&name);
-        Some(value.located(name, writer))
+        let removed = value.located(name, writer);
+        self.size_bytes -= removed.entry.size_bytes;
+        Some(removed)
     }
 
     /// Up to `limit` chunks behind `after`, in order of name.
@@ -162,6 +169,11 @@ impl Index {
     /// How many are being written or deleted.
     pub(super) fn claimed_count(&self) -> usize {
         self.claimed.len()
+    }
+
+    /// Bytes of all chunks, without checksums and headers.
+    pub(super) fn size_bytes(&self) -> u64 {
+        self.size_bytes
     }
 
     fn writer(&self, name: ChunkName) -> LeaseId {
@@ -222,7 +234,10 @@ mod tests {
             prop_assert_eq!(map.get(name), Some(located));
             prop_assert_eq!(map.list(None, 10), vec![entry]);
             prop_assert_eq!(map.list(Some(name), 10), vec![]);
+            prop_assert_eq!(map.insert(&located), Some(located));
+            prop_assert_eq!(map.size_bytes(), size);
             prop_assert_eq!(map.remove(name), Some(located));
+            prop_assert_eq!(map.size_bytes(), 0);
             prop_assert_eq!(map.len(), 0);
         }
     }

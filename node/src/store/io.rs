@@ -1,9 +1,11 @@
 //! The system calls that change a drive, each behind a hook on which tests hang failures and
 //! crashes.
 
+use rustix::fs::Advice;
 use rustix::io::{Errno, ReadWriteFlags, preadv2};
 use std::fs::{File, OpenOptions};
 use std::io::{self, IoSlice, IoSliceMut};
+use std::num::NonZeroU64;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -36,6 +38,9 @@ pub type Hook = Arc<dyn Fn(Step) -> io::Result<()> + Send + Sync>;
 pub(super) struct Io {
     hook: Option<Hook>,
 }
+
+/// Memory is forgotten in pages of this size or a part of it.
+const PAGE_BYTES: u64 = 64 * 1024;
 
 /// The most slices of one vectored write: the kernel's `IOV_MAX`.
 const MAX_SLICES: usize = 1024;
@@ -139,6 +144,16 @@ pub(super) fn read_cached(file: &File, offset: u64, length: usize) -> Option<Vec
     let mut slices = [IoSliceMut::new(&mut bytes)];
     let read = preadv2(file, &mut slices, offset, ReadWriteFlags::NOWAIT).ok()?;
     (read == length).then_some(bytes)
+}
+
+/// Asks the system to keep these bytes of a file in memory no longer. It may keep them: what is
+/// not written yet, and pages that others share.
+pub(super) fn forget_cached(file: &File, offset: u64, length: u64) {
+    // A hint: where it isn't understood, the next read comes from memory. Of pages that are not
+    // named as a whole the system forgets nothing.
+    let start = offset / PAGE_BYTES * PAGE_BYTES;
+    let length = (offset + length).next_multiple_of(PAGE_BYTES) - start;
+    let _ = rustix::fs::fadvise(file, start, NonZeroU64::new(length), Advice::DontNeed);
 }
 
 /// Reads up to `length` bytes at `offset`; fewer only where the file ends.

@@ -16,6 +16,7 @@ mod format;
 mod index;
 mod io;
 mod names;
+mod notes;
 mod options;
 mod put;
 mod read;
@@ -24,8 +25,10 @@ mod recover;
 mod segment;
 mod sync;
 mod threads;
+mod verify;
 
 pub use io::{Hook, Step};
+pub use notes::Note;
 pub use options::{DEFAULT_RESERVE_BYTES, OpenError, StoreOptions};
 
 use copies::CopyNumbers;
@@ -36,7 +39,6 @@ use index::{Claim, Index, Place};
 use read::OpenChunk;
 use segment::Segments;
 use segment::writer::{Active, Request, write_index};
-use sixfold_proto::checksum::CellKey;
 use sixfold_proto::chunks::{
     Cell, ChunkEntry, Chunks, DriveState, Health, MAX_CELLS_PER_CHUNK, MAX_LIST_ENTRIES, NodeError,
     PutItem,
@@ -44,7 +46,7 @@ use sixfold_proto::chunks::{
 use sixfold_proto::name::{ChunkName, CopyNumber, LeaseId, NodeNumber};
 use std::ops::Range;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use sync::DirectorySync;
 use threads::Threads;
@@ -74,6 +76,8 @@ struct Inner {
     /// A sync failed, or a newer process took the drive's place.
     fenced: AtomicBool,
     draining: AtomicBool,
+    /// Pieces that callers read and wrote.
+    activity: AtomicU64,
     node: AtomicU16,
 }
 
@@ -104,6 +108,7 @@ impl Store {
             segments: found.segments,
             fenced: AtomicBool::new(false),
             draining: AtomicBool::new(false),
+            activity: AtomicU64::new(0),
             node,
         });
         let (active, next) = (found.active, found.next_segment);
@@ -163,13 +168,6 @@ impl Store {
             chunk_count: (chunks + under_way) as u64,
         })
     }
-
-    /// Reads a chunk and answers the numbers of its cells that fail their checksum; for the
-    /// scrub. Structural damage is [`NodeError::Damaged`], as in a read.
-    pub async fn verify(&self, name: ChunkName, key: CellKey) -> Result<Vec<u32>, NodeError> {
-        let inner = Arc::clone(&self.inner);
-        blocking(move || OpenChunk::find(&inner, name)?.rotten_cells(key)).await
-    }
 }
 
 #[async_trait::async_trait]
@@ -191,6 +189,7 @@ impl Chunks for Store {
         if cells.is_empty() || cells.end > MAX_CELLS_PER_CHUNK {
             return Err(NodeError::Invalid(format!("no chunk has the cells {cells:?}")));
         }
+        self.inner.note_activity();
         let found = lock(&self.inner.index).get(name).ok_or(NodeError::NotFound)?;
         if let Some(cells) = read::cached_cells(&self.inner, &found, &cells) {
             return Ok(stream::iter(cells.into_iter().map(Ok)).boxed());
@@ -208,7 +207,8 @@ impl Chunks for Store {
         })
         .await?;
         let first = stream::iter(first.into_iter().map(Ok));
-        Ok(first.chain(following_cells(chunk, first_end..cells.end)).boxed())
+        let following = following_cells(Arc::clone(&self.inner), chunk, first_end..cells.end);
+        Ok(first.chain(following).boxed())
     }
 
     async fn delete(&self, name: ChunkName, copy: CopyNumber) -> Result<(), NodeError> {
@@ -249,16 +249,18 @@ impl Chunks for Store {
 
 /// The cells behind the first run, a run at a time, read when they are asked for.
 fn following_cells(
+    inner: Arc<Inner>,
     chunk: OpenChunk,
     cells: Range<u32>,
 ) -> impl futures::Stream<Item = Result<Cell, NodeError>> + Send {
     let chunk = Arc::new(chunk);
     stream::unfold(cells, move |cells| {
-        let chunk = Arc::clone(&chunk);
+        let (inner, chunk) = (Arc::clone(&inner), Arc::clone(&chunk));
         async move {
             if cells.is_empty() {
                 return None;
             }
+            inner.note_activity();
             let end = cells.end.min(cells.start + CELLS_PER_RUN);
             let run = blocking(move || chunk.cells(cells.start..end)).await;
             // After a failed run nothing follows: its reader has lost its place.

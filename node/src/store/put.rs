@@ -26,6 +26,7 @@ pub(super) async fn put(
     // In this order: what is not counted yet when the node says that it is empty is refused.
     let claim = Claim::take(&inner.index, name)?;
     inner.refuse_when_not_writable()?;
+    inner.note_activity();
     let mut order = CellOrder::default();
     let mut cells = Vec::new();
     loop {
@@ -93,12 +94,14 @@ impl Large<'_> {
         let Self { name, writer, claim, .. } = self;
         let inner = Arc::clone(self.inner);
         let cell_bytes = order.cell_bytes();
-        let create = move || FileWriter::create(&inner, name, writer, cell_bytes, &first);
+        let creating = Arc::clone(&inner);
+        let create = move || FileWriter::create(&creating, name, writer, cell_bytes, &first);
         let mut file = blocking(create).await?;
         // Cells that are there already are written together.
         let mut runs = items.ready_chunks(CELLS_PER_RUN as usize);
         loop {
             let run = runs.next().await.ok_or_else(abandoned)?;
+            inner.note_activity();
             let (cells, ended) = accept_run(&mut order, run)?;
             if ended {
                 let geometry = order.geometry()?;

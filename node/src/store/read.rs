@@ -5,7 +5,7 @@
 use super::Inner;
 use super::format::{CHECKSUM_BYTES, Geometry, HEADER_BYTES, Header, SEAL_BYTES, Seal, Subject};
 use super::index::{Located, Place};
-use super::io::{read_at, read_cached};
+use super::io::{forget_cached, read_at, read_cached};
 use super::names;
 use super::segment::record_bytes;
 use bytes::Bytes;
@@ -83,15 +83,24 @@ impl OpenChunk {
         Ok(split_cells(self.geometry, cells, Bytes::from(self.read(start, end)?)))
     }
 
-    /// The numbers of the cells that fail their checksum. Blocks.
-    pub(super) fn rotten_cells(&self, key: CellKey) -> Result<Vec<u32>, NodeError> {
+    /// The numbers of those of these cells that fail their checksum, read from the drive. Blocks.
+    pub(super) fn rotten_cells(
+        &self,
+        key: CellKey,
+        cells: Range<u32>,
+    ) -> Result<Vec<u32>, NodeError> {
         let mut rotten = Vec::new();
-        for number in 0..self.cell_count() {
+        for number in cells.start..cells.end.min(self.cell_count()) {
+            let run = self.geometry.cell_offset(number)..self.geometry.cell_offset(number + 1);
+            // Before: what is in memory says nothing of the drive. After: a scrub of the whole
+            // drive must not push everything else out of memory.
+            forget_cached(&self.file, self.base + run.start, run.end - run.start);
             for cell in self.cells(number..number + 1)? {
                 if key.checksum(number, &cell.data) != cell.checksum {
                     rotten.push(number);
                 }
             }
+            forget_cached(&self.file, self.base + run.start, run.end - run.start);
         }
         Ok(rotten)
     }

@@ -2,7 +2,6 @@
 //! races that only PostgreSQL can show, with two connections.
 
 use super::migrate::migrate;
-use super::model::Model;
 use super::pg::Pg;
 use super::types::{
     BodyId, BodySource, Bucket, ChunkSet, Claimant, Commit, CommitOutcome, Content, Extent, Move,
@@ -18,6 +17,26 @@ use std::sync::Arc;
 use std::time::Duration;
 use uuid::Uuid;
 
+/// Runs a case on both.
+macro_rules! on_both {
+    ($($case:ident),* $(,)?) => {
+        mod model {
+            $(#[tokio::test]
+            async fn $case() {
+                super::$case(&crate::meta::model::Model::new()).await;
+            })*
+        }
+        mod postgres {
+            $(#[tokio::test]
+            async fn $case() {
+                super::$case(&crate::meta::cluster_tests::pg().await.0).await;
+            })*
+        }
+    };
+}
+
+// Behind the macro, which they use.
+mod background;
 mod races;
 
 const NOW: Duration = Duration::ZERO;
@@ -28,24 +47,6 @@ async fn pg() -> (Pg, String) {
     let pg = Pg::open(&url, 4).unwrap();
     migrate(pg.pool()).await.unwrap();
     (pg, url)
-}
-
-/// Runs a case on both.
-macro_rules! on_both {
-    ($($case:ident),* $(,)?) => {
-        mod model {
-            $(#[tokio::test]
-            async fn $case() {
-                super::$case(&super::Model::new()).await;
-            })*
-        }
-        mod postgres {
-            $(#[tokio::test]
-            async fn $case() {
-                super::$case(&super::pg().await.0).await;
-            })*
-        }
-    };
 }
 
 on_both!(

@@ -2,6 +2,7 @@
 //! specification that PostgreSQL is compared with, and what tests without a database run on. It
 //! never ships as a store: nothing in it survives the process.
 
+mod background;
 mod bucket;
 mod chunks;
 mod jobs;
@@ -15,13 +16,14 @@ mod users;
 
 use super::types::{
     AccessKey, BodyId, Bucket, BucketId, ChunkSet, Claimant, Commit, CommitOutcome,
-    CompleteOutcome, Completion, DeleteOutcome, Extent, ExtentCursor, Found, JobRow, ListQuery,
-    Move, NewBody, NodeCondition, NodeRow, NodeState, Page, Part, PartOutcome, Placed, RiskCursor,
-    Upload, UploadId, User, UserId, Version, VersionId, Versioning,
+    CompleteOutcome, Completion, DeleteOutcome, Extent, ExtentCursor, Found, JobRow, JobStanding,
+    ListQuery, Move, NewBody, NodeCondition, NodeRow, NodeState, Page, Part, PartOutcome, Placed,
+    RiskCursor, Upload, UploadId, User, UserId, Version, VersionId, Versioning,
 };
 use super::{FreedBody, Meta, Renewal, Result};
 use async_trait::async_trait;
 use futures::stream::BoxStream;
+use sixfold_proto::jobs::JobReport;
 use sixfold_proto::name::{ChunkName, CopyNumber, ExtentId, LeaseId, NodeNumber};
 use state::State;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -206,6 +208,18 @@ impl Meta for Model {
     }
     async fn jobs(&self) -> Result<Vec<JobRow>> {
         jobs::jobs(&mut self.state())
+    }
+    async fn report_jobs(&self, process: &str, reports: &[JobReport]) -> Result<()> {
+        background::report_jobs(&mut self.state(), process, reports)
+    }
+    async fn job_standings(&self) -> Result<Vec<JobStanding>> {
+        background::job_standings(&mut self.state())
+    }
+    async fn forget_jobs(&self, silent: Duration) -> Result<()> {
+        background::forget_jobs(&mut self.state(), silent)
+    }
+    async fn mark_rotten(&self, node: NodeNumber, chunks: &[ChunkName]) -> Result<()> {
+        background::mark_rotten(&mut self.state(), node, chunks)
     }
     async fn create_user(&self, name: &str) -> Result<User> {
         users::create_user(&mut self.state(), name)

@@ -25,6 +25,7 @@ pub(super) struct State {
     pub(super) uploads: BTreeMap<UploadId, UploadRow>,
     pub(super) leases: BTreeMap<LeaseId, Lease>,
     pub(super) jobs: super::jobs::Jobs,
+    pub(super) reports: super::background::Reports,
     pub(super) users: super::users::Users,
     pub(super) nodes: super::nodes::Nodes,
     last_moment: Option<OffsetDateTime>,

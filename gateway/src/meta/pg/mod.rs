@@ -1,6 +1,7 @@
 //! The rows in PostgreSQL. This file only says which operation is where; an operation is one
 //! statement or one transaction in a file of its own.
 
+mod background;
 mod bucket;
 mod changes;
 mod chunks;
@@ -28,9 +29,9 @@ mod users;
 
 use super::types::{
     AccessKey, BodyId, Bucket, BucketId, ChunkSet, Claimant, Commit, CommitOutcome,
-    CompleteOutcome, Completion, DeleteOutcome, Extent, ExtentCursor, Found, JobRow, ListQuery,
-    Move, NewBody, NodeCondition, NodeRow, NodeState, Page, Part, PartOutcome, Placed, RiskCursor,
-    Upload, UploadId, User, UserId, Version, VersionId, Versioning,
+    CompleteOutcome, Completion, DeleteOutcome, Extent, ExtentCursor, Found, JobRow, JobStanding,
+    ListQuery, Move, NewBody, NodeCondition, NodeRow, NodeState, Page, Part, PartOutcome, Placed,
+    RiskCursor, Upload, UploadId, User, UserId, Version, VersionId, Versioning,
 };
 use super::{FreedBody, Meta, Renewal, Result};
 use async_trait::async_trait;
@@ -39,6 +40,7 @@ use connect::within;
 use futures::stream::BoxStream;
 use object::commit::Item;
 use object::find::LookUp;
+use sixfold_proto::jobs::JobReport;
 use sixfold_proto::name::{ChunkName, CopyNumber, ExtentId, LeaseId, NodeNumber};
 use sqlx::PgPool;
 use std::sync::Arc;
@@ -244,6 +246,18 @@ impl Meta for Pg {
     }
     async fn jobs(&self) -> Result<Vec<JobRow>> {
         within(jobs::jobs(&self.pool)).await
+    }
+    async fn report_jobs(&self, process: &str, reports: &[JobReport]) -> Result<()> {
+        within(background::report_jobs(&self.pool, process, reports)).await
+    }
+    async fn job_standings(&self) -> Result<Vec<JobStanding>> {
+        within(background::job_standings(&self.pool)).await
+    }
+    async fn forget_jobs(&self, silent: Duration) -> Result<()> {
+        within(background::forget_jobs(&self.pool, silent)).await
+    }
+    async fn mark_rotten(&self, node: NodeNumber, chunks: &[ChunkName]) -> Result<()> {
+        within(background::mark_rotten(&self.pool, node, chunks)).await
     }
     async fn create_user(&self, name: &str) -> Result<User> {
         within(users::create_user(&self.pool, name)).await

@@ -1,10 +1,12 @@
 //! What the rows say, in the words of the design.
 
+mod background;
 mod cluster;
 mod healing;
 mod objects;
 mod uploads;
 
+pub use background::JobStanding;
 pub use cluster::{AccessKey, NodeCondition, NodeRow, NodeState, User, UserId};
 pub use healing::{Claimant, ExtentCursor, JobRow, Move, Placed, RiskCursor};
 pub use objects::{

@@ -31,7 +31,7 @@ async fn every_damage_is_found() {
         std::fs::write(&path, &flipped).unwrap();
         let structural = at < 64 || at >= whole.len() - 32;
         let read = get(&*store, name, 0..4).await;
-        let verified = store.verify(name, key).await;
+        let verified = store.verify(name, key, 0..128).await;
         if structural {
             assert!(matches!(read, Err(NodeError::Damaged(_))), "byte {at}: {read:?}");
             assert!(matches!(verified, Err(NodeError::Damaged(_))), "byte {at}");

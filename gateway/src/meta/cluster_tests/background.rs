@@ -1,0 +1,53 @@
+//! How jobs are, and what nodes found rotten.
+
+use super::{bucket, chunk, put};
+use crate::meta::Meta;
+use sixfold_proto::jobs::JobReport;
+use sixfold_proto::name::{ExtentId, NodeNumber};
+use std::time::Duration;
+
+on_both!(jobs_are_told_and_forgotten, rotten_chunks_are_missing_where_they_are_placed);
+
+fn report(name: &str, things: u64) -> JobReport {
+    JobReport { name: name.to_owned(), things, every_s: 5.0, ..JobReport::default() }
+}
+
+async fn jobs_are_told_and_forgotten(meta: &dyn Meta) {
+    assert_eq!(meta.job_standings().await.unwrap(), []);
+    meta.report_jobs("b:9000", &[report("heal", 1), report("collect", 2)]).await.unwrap();
+    meta.report_jobs("node 1", &[report("scrub", 3)]).await.unwrap();
+    meta.report_jobs("b:9000", &[report("heal", 4)]).await.unwrap();
+    let rows = meta.job_standings().await.unwrap();
+    let told =
+        rows.iter().map(|row| (row.process.as_str(), row.report.clone())).collect::<Vec<_>>();
+    let expected = [
+        ("b:9000", report("collect", 2)),
+        ("b:9000", report("heal", 4)),
+        ("node 1", report("scrub", 3)),
+    ];
+    assert_eq!(told, expected);
+    assert!(rows.iter().all(|row| (0.0..60.0).contains(&row.silent_for)));
+    meta.forget_jobs(Duration::from_secs(60)).await.unwrap();
+    assert_eq!(meta.job_standings().await.unwrap().len(), 3);
+    meta.forget_jobs(Duration::ZERO).await.unwrap();
+    assert_eq!(meta.job_standings().await.unwrap(), []);
+}
+
+async fn rotten_chunks_are_missing_where_they_are_placed(meta: &dyn Meta) {
+    let (bucket, lease) = (bucket(meta).await, meta.begin_lease("test").await.unwrap());
+    let extent = put(meta, lease, &bucket, "key").await;
+    let unknown = ExtentId(7);
+    let on_second = [chunk(&extent, 1), chunk(&extent, 2), chunk(&extent, 1)];
+    meta.mark_rotten(NodeNumber(9), &on_second).await.unwrap();
+    assert!(meta.degraded_extents(None, 10).await.unwrap().is_empty(), "placed elsewhere");
+    let mut found = on_second.to_vec();
+    found.push(sixfold_proto::name::ChunkName { extent: unknown, ..found[0] });
+    for _ in 0..2 {
+        meta.mark_rotten(NodeNumber(2), &found).await.unwrap();
+        let degraded = meta.degraded_extents(None, 10).await.unwrap();
+        assert_eq!(degraded.iter().map(|e| e.missing.0).collect::<Vec<_>>(), [0b00_0010]);
+    }
+    meta.mark_rotten(NodeNumber(6), &[chunk(&extent, 5)]).await.unwrap();
+    assert_eq!(meta.degraded_extents(None, 10).await.unwrap()[0].missing.0, 0b10_0010);
+    meta.mark_rotten(NodeNumber(6), &[]).await.unwrap();
+}

@@ -1,0 +1,33 @@
+//! The rows as an embedded node's own jobs see them.
+
+use crate::meta::Meta;
+use async_trait::async_trait;
+use sixfold_node::rows::Rows;
+use sixfold_proto::jobs::JobReport;
+use sixfold_proto::name::{ChunkName, NodeNumber};
+use std::sync::Arc;
+
+/// The rows of one embedded node.
+pub struct EmbeddedRows {
+    meta: Arc<dyn Meta>,
+    node: NodeNumber,
+}
+
+impl EmbeddedRows {
+    /// The rows of the node with this number.
+    pub fn new(meta: Arc<dyn Meta>, node: NodeNumber) -> Self {
+        Self { meta, node }
+    }
+}
+
+#[async_trait]
+impl Rows for EmbeddedRows {
+    async fn mark_rotten(&self, chunks: &[ChunkName]) -> anyhow::Result<()> {
+        Ok(self.meta.mark_rotten(self.node, chunks).await?)
+    }
+
+    async fn report_jobs(&self, reports: &[JobReport]) -> anyhow::Result<()> {
+        let process = format!("node {}", self.node);
+        Ok(self.meta.report_jobs(&process, reports).await?)
+    }
+}
