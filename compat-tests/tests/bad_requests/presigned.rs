@@ -49,6 +49,7 @@ pub(super) async fn check(bench: &Bench) {
 
     extra_headers(bench).await;
     hoisted_copies(bench).await;
+    hoisted_headers(bench).await;
     let anonymous = Request::get("/bad-requests/kept?response-content-type=text%2Fhtml");
     let wire = anonymous.unsigned(bench.address());
     bench.check("anonymous override", &wire, 400, "InvalidRequest").await;
@@ -61,6 +62,24 @@ async fn hoisted_copies(bench: &Bench) {
         let target = format!("/bad-requests/kept?x-amz-copy-source=bad-requests%2Fnew{query}");
         let put = Request::put(&target).presign(&bench.signer, bench.address(), MINUTE);
         bench.check(query, &put, 501, "NotImplemented").await;
+    }
+}
+
+/// What stands in the query of a presigned URL is a header, or is refused as one.
+async fn hoisted_headers(bench: &Bench) {
+    for (query, status, code) in [
+        ("x-amz-meta-my%20key=x", 400, "InvalidArgument"),
+        ("x-amz-meta-gr%C3%B6%C3%9Fe=x", 400, "InvalidArgument"),
+        ("x-amz-meta-a=%01", 400, "InvalidArgument"),
+        ("x-amz-checksum-crc32=AAAAAQ%3D%3D", 400, "BadDigest"),
+        ("x-amz-sdk-checksum-algorithm=CRC99", 400, "InvalidRequest"),
+        ("x-amz-acl=public-read", 501, "NotImplemented"),
+    ] {
+        let put = Request::put(&format!("/bad-requests/new?{query}")).body("x");
+        let mut put = put.presign(&bench.signer, bench.address(), MINUTE);
+        bench.check(query, &put, status, code).await;
+        put.replace_in_target("X-Amz-Signature=", "X-Amz-Signatur%65=");
+        bench.check(query, &put, status, code).await;
     }
 }
 

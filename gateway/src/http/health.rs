@@ -9,6 +9,7 @@ use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use metrics_exporter_prometheus::PrometheusHandle;
 use s3s::Body;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// How the process is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,19 +28,22 @@ pub enum Readiness {
 #[derive(Clone)]
 pub struct Health {
     state: Arc<ArcSwap<Readiness>>,
+    /// Whether enough nodes take chunks.
+    is_writable: Arc<AtomicBool>,
     metrics: Option<PrometheusHandle>,
 }
 
 impl Health {
     /// For the S3 address: no metrics, no reasons.
     pub fn new() -> Self {
-        Self { state: Arc::new(ArcSwap::from_pointee(Readiness::Starting)), metrics: None }
+        let state = Arc::new(ArcSwap::from_pointee(Readiness::Starting));
+        Self { state, is_writable: Arc::new(AtomicBool::new(true)), metrics: None }
     }
 
     /// The same state for the admin address, with metrics.
     #[must_use]
     pub fn with_metrics(&self, metrics: PrometheusHandle) -> Self {
-        Self { state: Arc::clone(&self.state), metrics: Some(metrics) }
+        Self { metrics: Some(metrics), ..self.clone() }
     }
 
     /// Says how the process is. A change is logged once.
@@ -52,6 +56,13 @@ impl Health {
             other => tracing::info!(state = ?other, "readiness changed"),
         }
         self.state.store(Arc::new(readiness));
+    }
+
+    /// Says whether enough nodes take chunks. Reads may go on where they do not.
+    pub fn set_writable(&self, is_writable: bool) {
+        if self.is_writable.swap(is_writable, Ordering::Relaxed) != is_writable {
+            tracing::warn!(is_writable, "whether enough nodes take chunks has changed");
+        }
     }
 
     /// How the process is.
@@ -96,9 +107,11 @@ impl Health {
     fn answer_minio(&self, path: &str) -> Response<Body> {
         match path {
             "/minio/health/live" => text(StatusCode::OK, ""),
-            "/minio/health/ready" | "/minio/health/cluster" | "/minio/health/cluster/read" => {
+            "/minio/health/ready" | "/minio/health/cluster/read" => text(self.status(), ""),
+            "/minio/health/cluster" if self.is_writable.load(Ordering::Relaxed) => {
                 text(self.status(), "")
             }
+            "/minio/health/cluster" => text(StatusCode::SERVICE_UNAVAILABLE, ""),
             _ => text(StatusCode::NOT_FOUND, ""),
         }
     }
@@ -164,6 +177,21 @@ mod tests {
             for path in ["/health/ready", "/minio/health/ready", "/minio/health/cluster"] {
                 assert_eq!(status(&health, path), Some(ready), "{path}");
             }
+        }
+    }
+
+    #[test]
+    fn a_cluster_that_takes_no_writes_may_be_read() {
+        let health = Health::new();
+        health.set(Readiness::Ready);
+        health.set_writable(false);
+        for (path, expected) in [
+            ("/minio/health/cluster", 503),
+            ("/minio/health/cluster/read", 200),
+            ("/minio/health/ready", 200),
+            ("/health/ready", 200),
+        ] {
+            assert_eq!(status(&health, path), Some(expected), "{path}");
         }
     }
 

@@ -106,6 +106,13 @@ impl Entry {
         self.liveness() != Liveness::Dead && self.node.as_ref().is_some_and(is_closed)
     }
 
+    /// Whether it takes new chunks, or would if it had room. An embedded node whose drive is gone
+    /// answers from what it has open, but its heartbeats, which look at the drive, have stopped.
+    pub fn is_in_service(&self) -> bool {
+        let is_heard = !self.is_embedded || self.silence.age(None) < self.limits.dead_after;
+        is_heard && (self.is_usable() || self.is_only_full())
+    }
+
     fn refusal(&self) -> Option<Refusal> {
         self.node.as_ref().and_then(|node| node.refusal())
     }

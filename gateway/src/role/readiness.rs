@@ -4,7 +4,7 @@ use crate::erasure::Scheme;
 use crate::http::health::{Health, Readiness};
 use crate::lease::{ClockState, Lease};
 use crate::meta::Meta;
-use crate::nodes::{Directory, Snapshot};
+use crate::nodes::{Directory, Entry, Snapshot};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -28,6 +28,7 @@ impl Watch {
     pub(super) async fn run(self, stop: CancellationToken) {
         loop {
             self.health.set(self.look().await);
+            self.health.set_writable(is_enough(&self.directory.snapshot(), Entry::is_in_service));
             tokio::select! {
                 () = tokio::time::sleep(EVERY) => {}
                 () = stop.cancelled() => break,
@@ -51,25 +52,31 @@ impl Watch {
 /// Whether enough nodes answer for objects to be read. A full node counts: what is on it can be
 /// read and deleted, and whoever is to delete something must not be sent away.
 fn of_nodes(snapshot: &Snapshot) -> Readiness {
+    if is_enough(snapshot, Entry::is_reachable) {
+        return Readiness::Ready;
+    }
     let answering = snapshot.entries().filter(|entry| entry.is_reachable()).count();
+    let known = snapshot.entries().count();
+    Readiness::NotReady(format!("only {answering} of {known} nodes answer"))
+}
+
+/// Whether the nodes of which `counts` is true suffice for an object's six chunks.
+fn is_enough(snapshot: &Snapshot, counts: impl Fn(&Entry) -> bool) -> bool {
     let known = snapshot.entries().count();
     // Smaller clusters double chunks up, two to a node at most: fewer than three place nothing.
     let needed = Scheme::FourTwo.data_count().min(known.max(FEWEST_NODES));
-    if answering < needed {
-        return Readiness::NotReady(format!("only {answering} of {known} nodes answer"));
-    }
-    Readiness::Ready
+    snapshot.entries().filter(|entry| counts(entry)).count() >= needed
 }
 
 #[cfg(test)]
 mod tests {
-    use super::of_nodes;
+    use super::{is_enough, of_nodes};
     use crate::http::health::Readiness;
     use crate::meta::Meta;
     use crate::meta::model::Model;
     use crate::meta::types::{NodeCondition, NodeState};
-    use crate::nodes::Directory;
     use crate::nodes::fake::FakeNode;
+    use crate::nodes::{Directory, Entry};
     use sixfold_proto::chunks::Chunks;
     use std::collections::HashMap;
     use std::sync::Arc;
@@ -95,6 +102,8 @@ mod tests {
             directory.refresh().await.unwrap();
             let readiness = of_nodes(&directory.snapshot());
             assert_eq!(readiness == Readiness::Ready, is_ready, "{left} left: {readiness:?}");
+            let is_writable = is_enough(&directory.snapshot(), Entry::is_in_service);
+            assert_eq!(is_writable, is_ready, "{left} left");
         }
     }
 }

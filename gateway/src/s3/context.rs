@@ -5,7 +5,7 @@ use super::ids::owner_text;
 use crate::app::App;
 use crate::auth::Caller;
 use crate::meta::types::{Bucket, UserId};
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName, HeaderValue};
 use percent_encoding::percent_decode_str;
 use s3s::{S3Request, TrailingHeaders};
 use std::sync::Arc;
@@ -14,10 +14,10 @@ use std::sync::Arc;
 pub(crate) struct Context {
     /// Who signed it.
     pub(crate) caller: Caller,
-    /// Its headers.
+    /// Its headers, those that a presigned URL carries as parameters among them.
     pub(crate) headers: HeaderMap,
-    /// The parameters of a presigned URL, where headers may stand as well; empty otherwise.
-    presigned: Vec<(String, String)>,
+    /// Those of a presigned URL by themselves: the typed input lacks them.
+    hoisted: Vec<(HeaderName, String)>,
     /// What comes after the body.
     pub(crate) trailers: Option<TrailingHeaders>,
 }
@@ -28,33 +28,34 @@ impl Context {
     pub(crate) fn split<T>(request: S3Request<T>) -> Result<(Self, T), Error> {
         // The access check puts the caller there; a request without one was never let in.
         let caller = request.extensions.get::<Caller>().ok_or(Error::AccessDenied)?.clone();
-        let context = Self {
-            caller,
-            presigned: presigned_parameters(request.uri.query()),
-            headers: request.headers,
-            trailers: request.trailing_headers,
-        };
+        let hoisted = hoisted_headers(request.uri.query())?;
+        let mut headers = request.headers;
+        for (name, value) in &hoisted {
+            let is_free = !headers.contains_key(name) && !is_checksum_of_nothing(name, value);
+            if let Ok(value) = HeaderValue::from_bytes(value.as_bytes())
+                && is_free
+            {
+                headers.insert(name, value);
+            }
+        }
+        let context = Self { caller, headers, hoisted, trailers: request.trailing_headers };
         super::headers::refuse_unoffered(&context)?;
         Ok((context, request.input))
     }
 
-    /// A header, or the parameter that stands for it in a presigned URL.
+    /// A header's text.
     pub(crate) fn value(&self, name: &str) -> Option<&str> {
-        self.all().find(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+        self.headers.get(name).map(header_text)
     }
 
-    /// All headers, then all parameters of a presigned URL.
+    /// All headers.
     pub(crate) fn all(&self) -> impl Iterator<Item = (&str, &str)> {
-        let headers = self
-            .headers
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.to_str().unwrap_or("\u{fffd}")));
-        headers.chain(self.hoisted())
+        self.headers.iter().map(|(name, value)| (name.as_str(), header_text(value)))
     }
 
     /// The headers that a presigned URL carries as parameters.
     pub(crate) fn hoisted(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.presigned.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+        self.hoisted.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
     /// Whether the caller may touch a bucket: only its owner may. The one place that decides.
@@ -87,8 +88,11 @@ impl Context {
         name: &str,
     ) -> Result<Arc<Bucket>, Error> {
         let bucket = app.buckets.get(app.meta.as_ref(), name).await?;
-        self.allow(&bucket)?;
-        Ok(bucket)
+        if self.allow(&bucket).is_ok() {
+            return Ok(bucket);
+        }
+        // It may be remembered from another owner's time: a refusal goes by the row as it is.
+        self.bucket(app, name).await
     }
 
     fn check_expected_owner(&self, header: &str, owner: UserId) -> Result<(), Error> {
@@ -99,21 +103,33 @@ impl Context {
     }
 }
 
-fn presigned_parameters(query: Option<&str>) -> Vec<(String, String)> {
-    let Some(query) = query.filter(|query| query.contains("X-Amz-Signature=")) else {
-        return Vec::new();
-    };
+fn header_text(value: &HeaderValue) -> &str {
+    value.to_str().unwrap_or("\u{fffd}")
+}
+
+/// The parameters of a presigned URL that stand for headers. What could be no header is refused:
+/// it would be stored and could never be sent back.
+fn hoisted_headers(query: Option<&str>) -> Result<Vec<(HeaderName, String)>, Error> {
     let decode = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
-    query
-        .split('&')
-        .map(|parameter| parameter.split_once('=').unwrap_or((parameter, "")))
-        .map(|(name, value)| (decode(name), decode(value)))
-        .filter(|(name, _)| is_header_name(name))
-        .collect()
+    let pairs =
+        query.unwrap_or("").split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+    let pairs: Vec<_> = pairs.map(|(name, value)| (decode(name), value)).collect();
+    if !pairs.iter().any(|(name, _)| name == "X-Amz-Signature") {
+        return Ok(Vec::new());
+    }
+    let hoisted = pairs.into_iter().filter(|(name, _)| is_hoisted(name));
+    hoisted.map(|(name, value)| header_of(&name, decode(value))).collect()
+}
+
+fn header_of(name: &str, value: String) -> Result<(HeaderName, String), Error> {
+    let refused = || Error::InvalidArgument("A parameter that begins with x-amz- can be no header");
+    let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| refused())?;
+    HeaderValue::from_bytes(value.as_bytes()).map_err(|_| refused())?;
+    Ok((name, value))
 }
 
 /// Amazon's headers, but not the parameters of the signature itself.
-fn is_header_name(name: &str) -> bool {
+fn is_hoisted(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     let signature = [
         "x-amz-algorithm",
@@ -128,16 +144,59 @@ fn is_header_name(name: &str) -> bool {
     name.starts_with("x-amz-") && !signature.contains(&name.as_str())
 }
 
+/// SDKs sign a URL before there is a body, and put the checksum of none into it. Such a one says
+/// nothing about the body that is sent.
+fn is_checksum_of_nothing(name: &HeaderName, value: &str) -> bool {
+    let of_nothing = [
+        "AAAAAA==",
+        "AAAAAAAAAAA=",
+        "2jmj7l5rSw0yVb/vlWAYkK/YBwk=",
+        "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=",
+    ];
+    name.as_str().starts_with("x-amz-checksum-") && of_nothing.contains(&value)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD as BASE64;
+    use sha1::{Digest as _, Sha1};
+    use sha2::Sha256;
+
+    fn hoisted(query: &str) -> Option<Vec<(String, String)>> {
+        let headers = hoisted_headers(Some(query)).ok()?;
+        Some(headers.into_iter().map(|(name, value)| (name.to_string(), value)).collect())
+    }
 
     #[test]
     fn only_a_presigned_url_carries_headers() {
-        let query = "x-amz-acl=private&X-Amz-Date=1&X-Amz-Signature=s&key=1";
         let own = vec![("x-amz-acl".to_owned(), "private".to_owned())];
-        assert_eq!(presigned_parameters(Some(query)), own);
-        assert_eq!(presigned_parameters(Some("x-amz-acl=private")), vec![]);
-        assert_eq!(presigned_parameters(None), vec![]);
+        for signature in ["X-Amz-Signature=s", "X-Amz-Signatur%65=s"] {
+            let query = format!("x-amz-acl=private&X-Amz-Date=1&{signature}&key=1");
+            assert_eq!(hoisted(&query), Some(own.clone()));
+        }
+        assert_eq!(hoisted("x-amz-acl=private"), Some(vec![]));
+        assert!(hoisted_headers(None).is_ok_and(|headers| headers.is_empty()));
+    }
+
+    #[test]
+    fn what_can_be_no_header_is_refused() {
+        for wrong in ["my%20key=x", "gr%C3%B6%C3%9Fe=x", "a%2Fb=x", "%01=v", "a=%01", "a=b%0D%0Ac"]
+        {
+            assert_eq!(hoisted(&format!("X-Amz-Signature=s&x-amz-meta-{wrong}")), None, "{wrong}");
+        }
+        let umlaut = hoisted("X-Amz-Signature=s&x-amz-meta-a=%C3%A9");
+        assert_eq!(umlaut, Some(vec![("x-amz-meta-a".to_owned(), "é".to_owned())]));
+    }
+
+    #[test]
+    fn checksums_of_nothing_are_known() {
+        let sha256 = HeaderName::from_static("x-amz-checksum-sha256");
+        let of_nothing = [&[0; 4][..], &[0; 8], &Sha1::digest(b""), &Sha256::digest(b"")];
+        for nothing in of_nothing.map(|nothing| BASE64.encode(nothing)) {
+            assert!(is_checksum_of_nothing(&sha256, &nothing), "{nothing}");
+        }
+        assert!(!is_checksum_of_nothing(&sha256, "AAAA"));
     }
 }

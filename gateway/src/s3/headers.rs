@@ -32,8 +32,11 @@ pub(crate) use take_headers;
 /// and without the transfer's own encoding.
 pub(crate) fn checked(mut headers: Headers, context: &Context) -> Result<Headers, Error> {
     for (name, value) in context.hoisted() {
-        if let Some(name) = name.to_ascii_lowercase().strip_prefix("x-amz-meta-") {
+        if let Some(name) = name.strip_prefix("x-amz-meta-") {
             headers.user.entry(name.to_owned()).or_insert_with(|| value.to_owned());
+        }
+        if name == "x-amz-website-redirect-location" {
+            headers.website_redirect.get_or_insert_with(|| value.to_owned());
         }
     }
     if user_metadata_bytes(&headers.user) > MAX_USER_METADATA_BYTES {

@@ -4,6 +4,7 @@ use super::scope::Scope;
 use super::{Head, scope};
 use crate::http::Refusal;
 use http::header::AUTHORIZATION;
+use time::PrimitiveDateTime;
 
 /// The one scheme.
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
@@ -84,14 +85,12 @@ fn check_date(head: &Head<'_>, scope: &Scope<'_>) -> Result<(), Refusal> {
     Err(malformed(message))
 }
 
-/// `yyyymmddThhmmssZ`.
+/// `yyyymmddThhmmssZ`, a moment that there is. Of the year 9999 not every library knows all days;
+/// it is malformed as a whole.
 pub(super) fn is_amz_date(text: &str) -> bool {
-    let bytes = text.as_bytes();
-    let is_digit = |index: &usize| bytes[*index].is_ascii_digit();
-    bytes.len() == 16
-        && bytes[8] == b'T'
-        && bytes[15] == b'Z'
-        && (0..8).chain(9..15).all(|index| is_digit(&index))
+    let format = time::macros::format_description!("[year][month][day]T[hour][minute][second]Z");
+    let is_plain = text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    is_plain && PrimitiveDateTime::parse(text, format).is_ok_and(|moment| moment.year() < 9999)
 }
 
 fn unsupported_type() -> Refusal {

@@ -360,3 +360,24 @@ fn a_copy_source_is_a_header() {
         assert_eq!(code("PUT", &uri, &length), "NotImplemented");
     }
 }
+
+#[test]
+fn moments_that_there_are_not() {
+    for (date, expected) in [
+        ("20261121T235959Z", "ok"),
+        ("20261301T000000Z", "AccessDenied"),
+        ("20260230T000000Z", "AccessDenied"),
+        ("20261121T250000Z", "AccessDenied"),
+        ("20261121T235960Z", "AccessDenied"),
+        ("99991231T000000Z", "AccessDenied"),
+    ] {
+        let credential = format!("AKID/{}/us-east-1/s3/aws4_request", &date[..8]);
+        let authorization = authorization(&credential);
+        let headers = [
+            ("authorization", authorization.as_str()),
+            ("x-amz-date", date),
+            ("x-amz-content-sha256", HASH),
+        ];
+        assert_eq!(code("GET", "/bucket/key", &headers), expected, "{date}");
+    }
+}

@@ -62,7 +62,7 @@ pub(crate) async fn get(
             input.if_modified_since.as_ref(),
             input.if_unmodified_since.as_ref(),
         ))?;
-        let is_checksum_wanted = is_enabled(input.checksum_mode.as_ref());
+        let is_checksum_wanted = is_checksum_wanted(context);
         let asked = asked_range(context, input.range.as_ref(), &present);
         let selection =
             part_range::select(&present.content, asked, input.part_number, is_checksum_wanted)?;
@@ -106,6 +106,7 @@ pub(super) fn asked_range(
 }
 
 /// Whether `x-amz-checksum-mode` asks for the checksum.
-pub(super) fn is_enabled(mode: Option<&ChecksumMode>) -> bool {
-    mode.is_some_and(|mode| mode.as_str().eq_ignore_ascii_case(ChecksumMode::ENABLED))
+pub(super) fn is_checksum_wanted(context: &Context) -> bool {
+    let mode = context.value("x-amz-checksum-mode");
+    mode.is_some_and(|mode| mode.eq_ignore_ascii_case(ChecksumMode::ENABLED))
 }

@@ -1,7 +1,7 @@
 //! `HeadObject`: what `GetObject` would say, without the bytes.
 
 use super::find;
-use super::get::{asked_range, describe, is_enabled};
+use super::get::{asked_range, describe, is_checksum_wanted};
 use super::part_range;
 use crate::app::App;
 use crate::s3::context::Context;
@@ -21,7 +21,7 @@ pub(crate) async fn head(
         input.if_modified_since.as_ref(),
         input.if_unmodified_since.as_ref(),
     ))?;
-    let is_checksum_wanted = is_enabled(input.checksum_mode.as_ref());
+    let is_checksum_wanted = is_checksum_wanted(context);
     let asked = asked_range(context, input.range.as_ref(), &present);
     let selection =
         part_range::select(&present.content, asked, input.part_number, is_checksum_wanted)?;

@@ -1,6 +1,7 @@
 //! Buckets: names, owners, regions, and what clients probe.
 
 use super::Store;
+use crate::meta::Meta;
 
 #[tokio::test]
 async fn a_bucket_lives_and_dies() {
@@ -162,4 +163,20 @@ async fn settings_that_do_not_exist_cannot_be_made() {
         let answer = store.send("PUT", &format!("/bucket?{query}"), &[], body).await;
         answer.expect_error(501, "NotImplemented");
     }
+}
+
+/// Through another gateway a bucket was deleted and made anew by somebody else: whoever owns it now
+/// is not refused by what is remembered.
+#[tokio::test]
+async fn a_refusal_goes_by_the_owner_of_today() {
+    let store = Store::with_bucket().await;
+    store.put("key", "remembers the bucket").await;
+    store.send("DELETE", "/bucket/key", &[], "").await.expect(204);
+    let old = store.meta.bucket("bucket").await.unwrap().unwrap();
+    store.meta.delete_bucket(old.id).await.unwrap();
+    let alt = store.meta.user("alt").await.unwrap().unwrap();
+    store.meta.create_bucket("bucket", alt.id).await.unwrap();
+    let caller = [("x-caller", "alt")];
+    store.send("PUT", "/bucket/key", &caller, "mine").await.expect(200);
+    store.send("PUT", "/bucket/key", &[], "not mine").await.expect_error(403, "AccessDenied");
 }
