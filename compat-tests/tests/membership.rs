@@ -28,8 +28,8 @@ const LARGE: [u64; 4] = [0, 1, 3_000_000, 20_000_000];
 const NOT_WHOLE: &str = "select count(*) from extent e join placement p on p.id = e.placement_id
     where e.missing <> 0 or is_crowded_v1(p.nodes)";
 
-fn plan() -> Plan {
-    Plan::new(Form::Separate)
+fn plan(form: Form) -> Plan {
+    Plan::new(form)
         .set("SIXFOLD_HEARTBEAT", "500ms")
         .set("SIXFOLD_DEAD_AFTER", "4s")
         .set("SIXFOLD_RING_REFRESH", "2s")
@@ -167,11 +167,11 @@ async fn slow_read(server: &Server, kept: &(String, Body), is_over: Arc<AtomicBo
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn f23_a_node_comes_and_another_is_drained_under_load() {
-    let server = plan().start();
+    let server = plan(Form::Separate).start();
     let kept = fill(&server).await;
     refused(&node(&server, &["drain", "99"]), "there is no node 99");
     refused(&node(&server, &["drain", "1"]), "would leave 5 nodes");
-    refused(&node(&server, &["remove", "1"]), "would leave 5 nodes");
+    refused(&node(&server, &["remove", "1"]), "still has chunks: drain it first");
     refused(&node(&server, &["weight", "1", "0"]), "between 0.01 and 100");
     refused(&node(&server, &["replace", "1"]), "node 1 answers");
 
@@ -212,6 +212,63 @@ async fn f23_a_node_comes_and_another_is_drained_under_load() {
     check(&server, &kept).await;
     assert_eq!(number(&server, NOT_WHOLE), 0);
     assert!(seventh.ended().is_none());
+}
+
+/// The way for a dead drive of `sixfold server`, as docs/replace-a-drive.md has it: an empty folder
+/// in the place of the dead one takes its seat, what was there is made anew on it, and then any two
+/// of the others may be gone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_dead_drive_of_a_server_is_replaced() {
+    let mut server = plan(Form::Embedded).start();
+    let kept = fill(&server).await;
+    let dead = number_of(&server, &server.drive(2));
+    let name = dead.to_string();
+    server.take_away(2);
+    let is_lost = || row_of(&server, dead)["is_up"] == false;
+    wait_for("the loss of a drive", is_lost).await;
+    check(&server, &kept[..10]).await;
+    refused(&node(&server, &["drain", &name, "--force"]), "node replace");
+    refused(&node(&server, &["remove", &name]), "node replace");
+    let said = done(&node(&server, &["replace", &name, "--json"]));
+    assert_eq!(said["state"], "removed", "{said}");
+
+    server.stop_gateway();
+    std::fs::create_dir(server.drive(2)).unwrap();
+    server.start_gateway();
+    let new = number_of(&server, &server.drive(2));
+    let row = row_of(&server, new);
+    assert_eq!((new, &row["seat"]), (7, &dead.into()), "{row}");
+    let left = format!("{NOT_WHOLE} or p.nodes @> array[{dead}::smallint]");
+    wait_for("the healing", || number(&server, &left) == 0).await;
+    assert_eq!(placed_on(&server, new), number(&server, "select count(*) from extent"));
+    for index in [0, 5] {
+        server.take_away(index);
+    }
+    check(&server, &kept).await;
+
+    // The dead one comes back by mistake: it is known, and not let in.
+    server.stop_gateway();
+    for index in [0, 5] {
+        server.give_back(index);
+    }
+    std::fs::rename(server.drive(2), server.folder().join("new")).unwrap();
+    server.give_back(2);
+    server.start_gateway();
+    assert_eq!(row_of(&server, dead)["state"], "removed");
+    wait_for("a word on it", || server.log_tail().contains("was removed from the cluster")).await;
+    check(&server, &kept).await;
+}
+
+/// The number of the node on a drive.
+fn number_of(server: &Server, drive: &Path) -> u16 {
+    let text = std::fs::read_to_string(drive.join("sixfold-drive")).unwrap();
+    let nodes = server.node_list();
+    let row = nodes.iter().find(|row| text.contains(row["drive"].as_str().unwrap())).unwrap();
+    row["number"].as_u64().unwrap().try_into().unwrap()
+}
+
+fn row_of(server: &Server, number: u16) -> serde_json::Value {
+    server.node_list().into_iter().find(|row| row["number"] == number).unwrap()
 }
 
 /// The folder of a node: numbers are given in the order in which nodes come.

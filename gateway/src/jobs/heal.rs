@@ -7,7 +7,7 @@
 use super::{Job, JobPace, Mover, Paces, Progress};
 use crate::data::ReadError;
 use crate::meta::Meta;
-use crate::meta::types::{Extent, ExtentCursor, Move, RiskCursor};
+use crate::meta::types::{Extent, ExtentCursor, Lost, Move, RiskCursor};
 use crate::nodes::Directory;
 use async_trait::async_trait;
 use futures::StreamExt;
@@ -27,6 +27,9 @@ const MARKED_PER_STEP: usize = 1000;
 /// A gateway with an old view may place a chunk on a node just after that was marked.
 const LOOK_AGAIN: Duration = Duration::from_hours(1);
 
+/// While nodes are dead, more extents may come to be at risk.
+const LOOK_AGAIN_AT_RISK: Duration = Duration::from_mins(1);
+
 /// Makes the missing chunks of an extent.
 #[async_trait]
 pub trait Healer: Send + Sync + 'static {
@@ -41,15 +44,22 @@ impl Healer for Mover {
     }
 }
 
-/// Knows which nodes are gone for good, or for so long that they are taken to be.
+/// Knows which nodes are gone.
 pub trait Gone: Send + Sync + 'static {
-    /// Their numbers, in order.
+    /// Those that are gone for good, or for so long that they are taken to be; in order.
     fn gone(&self) -> Vec<NodeNumber>;
+    /// Those and the dead ones, which may come back; in order. None when nothing of theirs could be
+    /// made anew elsewhere.
+    fn dead(&self) -> Vec<NodeNumber>;
 }
 
 impl Gone for Directory {
     fn gone(&self) -> Vec<NodeNumber> {
         Directory::gone(self)
+    }
+
+    fn dead(&self) -> Vec<NodeNumber> {
+        Directory::dead(self)
     }
 }
 
@@ -68,6 +78,7 @@ pub struct Heal {
     gone: Arc<dyn Gone>,
     pace: JobPace,
     marking: Mutex<Marking>,
+    at_risk: Mutex<Marking>,
     after: Mutex<Option<RiskCursor>>,
 }
 
@@ -79,28 +90,29 @@ impl Heal {
         gone: Arc<dyn Gone>,
         paces: &Paces,
     ) -> Self {
-        let (marking, after) = (Mutex::default(), Mutex::default());
-        Self { meta, healer, gone, pace: paces.heal, marking, after }
+        let (marking, at_risk, after) = (Mutex::default(), Mutex::default(), Mutex::default());
+        Self { meta, healer, gone, pace: paces.heal, marking, at_risk, after }
     }
 
-    /// Marks a page of what was on nodes that are gone. `false`: there is more.
+    /// Marks a page of what was on nodes that are gone, and of what can't wait for the dead ones to
+    /// come back. `false`: there is more.
     async fn mark(&self) -> anyhow::Result<bool> {
-        let nodes = self.gone.gone();
-        let Some(marking) = self.begin_marking(&nodes) else { return Ok(true) };
-        let next = self.meta.lose_chunks_on(&nodes, marking.after, MARKED_PER_STEP).await?;
-        let finished = next.is_none().then(Instant::now);
-        *lock(&self.marking) = Marking { nodes, after: next, finished };
-        Ok(next.is_none())
+        let (gone, dead) = (self.gone.gone(), self.gone.dead());
+        let is_marked = self.mark_on(&self.at_risk, dead, Lost::AtRisk).await?;
+        Ok(self.mark_on(&self.marking, gone, Lost::Every).await? && is_marked)
     }
 
-    /// Where to go on with these nodes; `None` when they are done with.
-    fn begin_marking(&self, nodes: &[NodeNumber]) -> Option<Marking> {
-        let mut marking = lock(&self.marking);
-        let is_over = marking.finished.is_some_and(|at| at.elapsed() >= LOOK_AGAIN);
-        if marking.nodes != nodes || is_over {
-            *marking = Marking { nodes: nodes.to_vec(), ..Marking::default() };
-        }
-        (!nodes.is_empty() && marking.finished.is_none()).then(|| marking.clone())
+    async fn mark_on(
+        &self,
+        marking: &Mutex<Marking>,
+        nodes: Vec<NodeNumber>,
+        lost: Lost,
+    ) -> anyhow::Result<bool> {
+        let Some(begun) = begin_marking(&mut lock(marking), &nodes, lost) else { return Ok(true) };
+        let next = self.meta.lose_chunks_on(&nodes, lost, begun.after, MARKED_PER_STEP).await?;
+        let finished = next.is_none().then(Instant::now);
+        *lock(marking) = Marking { nodes, after: next, finished };
+        Ok(next.is_none())
     }
 
     /// Heals one extent. `false`: it has to wait.
@@ -122,6 +134,16 @@ impl Heal {
             }
         }
     }
+}
+
+/// Where to go on with these nodes; `None` when they are done with.
+fn begin_marking(marking: &mut Marking, nodes: &[NodeNumber], lost: Lost) -> Option<Marking> {
+    let again = if lost == Lost::AtRisk { LOOK_AGAIN_AT_RISK } else { LOOK_AGAIN };
+    let is_over = marking.finished.is_some_and(|at| at.elapsed() >= again);
+    if marking.nodes != nodes || is_over {
+        *marking = Marking { nodes: nodes.to_vec(), ..Marking::default() };
+    }
+    (!nodes.is_empty() && marking.finished.is_none()).then(|| marking.clone())
 }
 
 #[async_trait]

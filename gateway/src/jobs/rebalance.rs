@@ -273,7 +273,12 @@ impl Job for Rebalance {
                 next.left
             );
         }
-        Ok(if self.advance(&next) { Progress::More(moved) } else { Progress::Idle(moved) })
+        if self.advance(&next) {
+            return Ok(Progress::More(moved));
+        }
+        let waits = format!("{} chunks wait for a node that takes them", next.left);
+        self.claim(if next.left == 0 { "nothing to move" } else { &waits }).await?;
+        Ok(Progress::Idle(moved))
     }
 }
 

@@ -22,8 +22,8 @@ use time::OffsetDateTime;
 use types::{
     AccessKey, BodyId, Bucket, BucketId, ChunkSet, Claimant, Commit, CommitOutcome,
     CompleteOutcome, Completion, DeleteOutcome, Extent, ExtentCursor, Found, JobRow, JobStanding,
-    ListQuery, Move, NewBody, NodeCondition, NodeRow, NodeState, Page, Part, PartOutcome, Placed,
-    RiskCursor, Upload, UploadId, User, UserId, Version, VersionId, Versioning,
+    ListQuery, Lost, Move, NewBody, NodeCondition, NodeRow, NodeState, Page, Part, PartOutcome,
+    Placed, RiskCursor, Upload, UploadId, User, UserId, Version, VersionId, Versioning,
 };
 
 /// The most extents that one look-up returns; a longer body is read page by page.
@@ -193,11 +193,13 @@ pub trait Meta: Send + Sync + 'static {
     async fn end_expired_leases(&self, silent: Duration, limit: usize) -> Result<Vec<LeaseId>>;
     /// Adds to the chunks known missing of an extent.
     async fn mark_missing(&self, extent: ExtentId, chunks: ChunkSet) -> Result<()>;
-    /// Takes chunks on nodes that are gone for missing: of up to `limit` extents behind `after`.
+    /// Takes chunks on nodes that are gone for missing, all or those of extents at risk: of up to
+    /// `limit` extents with a chunk there, behind `after`.
     /// Answers where to go on; `None` after the last.
     async fn lose_chunks_on(
         &self,
         nodes: &[NodeNumber],
+        lost: Lost,
         after: Option<ExtentCursor>,
         limit: usize,
     ) -> Result<Option<ExtentCursor>>;

@@ -159,6 +159,18 @@ impl Snapshot {
         draining.map(|entry| entry.row.number).collect()
     }
 
+    /// Removed nodes, and of the dead ones those that are `lost`, unless too many are dead.
+    fn lost(&self, is_lost: impl Fn(&Entry) -> bool) -> Vec<NodeNumber> {
+        let is_removed = |entry: &&Entry| entry.row.state == NodeState::Removed;
+        let (removed, members): (Vec<_>, Vec<_>) = self.entries().partition(is_removed);
+        let dead = members.iter().filter(|entry| entry.liveness() == Liveness::Dead).count();
+        let lost = members.into_iter().filter(|entry| dead <= MOST_GIVEN_UP && is_lost(entry));
+        let mut lost =
+            removed.into_iter().chain(lost).map(|entry| entry.row.number).collect::<Vec<_>>();
+        lost.sort_unstable();
+        lost
+    }
+
     /// Whether so many nodes are silent or dead that it is rather the network or this process
     /// that is ill, and nothing should be moved.
     pub fn is_outage(&self) -> bool {
@@ -224,15 +236,19 @@ impl Directory {
     /// for longer than the hold-down. None of the dead when more than two are: that is a cut
     /// network or an outage, and what is left should not be kept busy with it.
     pub fn gone(&self) -> Vec<NodeNumber> {
+        self.snapshot.load().lost(Entry::is_given_up)
+    }
+
+    /// Removed and dead nodes, whose chunks some extents can't do without for as long as the
+    /// hold-down. None of the dead when more than two are, or when so few nodes are left that
+    /// nothing could be made anew: four have chunks of the extent, and a fifth is needed.
+    pub fn dead(&self) -> Vec<NodeNumber> {
         let snapshot = self.snapshot.load();
-        let is_removed = |entry: &&Entry| entry.row.state == NodeState::Removed;
-        let (removed, members): (Vec<_>, Vec<_>) = snapshot.entries().partition(is_removed);
-        let dead = members.iter().filter(|entry| entry.liveness() == Liveness::Dead).count();
-        let given_up = members.iter().filter(|entry| dead <= MOST_GIVEN_UP && entry.is_given_up());
-        let mut gone =
-            removed.iter().chain(given_up).map(|entry| entry.row.number).collect::<Vec<_>>();
-        gone.sort_unstable();
-        gone
+        let usable = snapshot.entries().filter(|entry| entry.is_usable()).count();
+        if usable < CHUNKS_PER_EXTENT - 1 {
+            return Vec::new();
+        }
+        snapshot.lost(|entry| entry.liveness() == Liveness::Dead)
     }
 
     /// How to call a node, if there is a way.

@@ -29,18 +29,18 @@ pub(super) struct Opened {
     path: PathBuf,
 }
 
-/// Opens what is there. Of the drives, `known` were registered at an earlier start (none at the
-/// first): one that is missing, exchanged or broken is a lost one, as long as enough are left. An
+/// Opens what is there. The nodes `known` were registered at an earlier start (none at the first),
+/// and each has a drive: one that is missing, exchanged or broken is a lost one, as long as enough are left. An
 /// empty directory becomes a drive only where more are named than are known: otherwise it is
 /// rather a drive that is not mounted, and chunks must not go to what is below.
 pub(super) async fn open(
     paths: &[PathBuf],
-    known: usize,
+    known: &[NodeRow],
     cluster: Uuid,
 ) -> anyhow::Result<Vec<Opened>> {
-    let is_new = known == 0;
+    let is_new = known.is_empty();
     let strange = paths.iter().filter(|path| !Store::is_drive(path)).count();
-    let may_make = known + strange <= paths.len();
+    let may_make = known.len() + strange <= paths.len();
     let mut opened: Vec<Opened> = Vec::new();
     for path in paths {
         let directory = path.clone();
@@ -90,10 +90,35 @@ pub(super) async fn open(
     Ok(opened)
 }
 
-/// How many drives of servers are registered.
-pub(super) async fn known(meta: &Arc<dyn Meta>) -> Result<usize, MetaError> {
-    let is_ours = |row: &&NodeRow| row.address.is_none() && row.state != NodeState::Removed;
-    Ok(meta.nodes().await?.iter().filter(is_ours).count())
+/// The nodes of servers that are registered.
+pub(super) async fn known(meta: &Arc<dyn Meta>) -> Result<Vec<NodeRow>, MetaError> {
+    let is_ours = |row: &NodeRow| row.address.is_none() && row.state != NodeState::Removed;
+    Ok(meta.nodes().await?.into_iter().filter(is_ours).collect())
+}
+
+/// Names the nodes without a drive, with the way for a dead one, and says so in their rows.
+pub(super) async fn note_lost(
+    opened: &[Opened],
+    known: &[NodeRow],
+    meta: &Arc<dyn Meta>,
+) -> Result<(), MetaError> {
+    for row in known {
+        if opened.iter().all(|drive| drive.store.drive_id() != row.drive) {
+            let number = row.number.0;
+            let chunk_count = row.chunk_count.unwrap_or(0);
+            let state = NodeState::Fenced;
+            let lost = NodeCondition { state, capacity_bytes: 0, free_bytes: 0, chunk_count };
+            meta.heartbeat(row.number, row.registration, lost).await?;
+            tracing::error!(
+                node.number = number,
+                drive.id = %row.drive,
+                "the drive of node {number} is not here. Mount it and start again; or, when it is \
+                 dead, say `sixfold node replace {number}`, put an empty folder in its place, and \
+                 start again (docs/replace-a-drive.md)"
+            );
+        }
+    }
+    Ok(())
 }
 
 fn lost(path: PathBuf) -> OpenError {

@@ -55,8 +55,9 @@ async fn prepare(config: &Config, home: &Home, database: &Database) -> anyhow::R
     let root = root::ensure(config.root.clone(), &keys, home).await?;
 
     let cluster = meta.cluster_id().await?;
-    let known = if home.is_new { 0 } else { drives::known(&meta).await? };
-    let opened = drives::open(&home.drives, known, cluster).await?;
+    let known = if home.is_new { Vec::new() } else { drives::known(&meta).await? };
+    let opened = drives::open(&home.drives, &known, cluster).await?;
+    drives::note_lost(&opened, &known, &meta).await?;
     home.leave_note()?;
     let nodes = drives::register(opened, &meta, cluster, config, &shutdown).await?;
     let directory = directory(config, &meta, nodes).await?;

@@ -2,7 +2,7 @@
 
 use super::{Body, Cluster, MIB, bytes, choices, name};
 use crate::meta::Meta;
-use crate::meta::types::{ChunkSet, Extent};
+use crate::meta::types::{ChunkSet, Extent, Lost};
 use crate::nodes::fake::Faults;
 use sixfold_proto::name::{ChunkIndex, NodeNumber};
 
@@ -82,7 +82,7 @@ async fn chunks_of_a_dead_node_move_to_one_that_has_none() {
     for _ in 0..10 {
         drop(cluster.write(&bytes(1000)).await);
     }
-    cluster.model.lose_chunks_on(&[dead], None, 100).await.unwrap();
+    cluster.model.lose_chunks_on(&[dead], Lost::Every, None, 100).await.unwrap();
     let degraded = cluster.model.degraded_extents(None, 100).await.unwrap().len();
     assert!(degraded > 0);
     assert_eq!(cluster.heal().await, degraded);
@@ -110,7 +110,7 @@ async fn without_a_node_to_spare_nothing_is_crowded() {
     for _ in 0..10 {
         drop(cluster.write(&bytes(1000)).await);
     }
-    cluster.model.lose_chunks_on(&[dead], None, 100).await.unwrap();
+    cluster.model.lose_chunks_on(&[dead], Lost::Every, None, 100).await.unwrap();
     assert_eq!(cluster.heal().await, 0);
     cluster.check(&body).await;
 }

@@ -31,11 +31,16 @@ impl Healer for OnSeven {
     }
 }
 
-struct Named(Mutex<Vec<NodeNumber>>);
+#[derive(Default)]
+struct Named(Mutex<Vec<NodeNumber>>, Mutex<Vec<NodeNumber>>);
 
 impl Gone for Named {
     fn gone(&self) -> Vec<NodeNumber> {
         lock(&self.0).clone()
+    }
+
+    fn dead(&self) -> Vec<NodeNumber> {
+        lock(&self.1).clone()
     }
 }
 
@@ -53,7 +58,7 @@ impl World {
         let bucket = model.create_bucket("bucket", UserId(Uuid::new_v4())).await.unwrap();
         let lease = model.begin_lease("test").await.unwrap();
         let healer = Arc::new(OnSeven { lease, has_node: AtomicBool::new(true) });
-        let gone = Arc::new(Named(Mutex::default()));
+        let gone = Arc::new(Named::default());
         let (meta, paces) = (Arc::clone(&model) as Arc<dyn Meta>, Paces::default());
         let heal = Heal::new(meta, healer.clone(), gone.clone(), &paces);
         Self { model, bucket: Arc::new(bucket), healer, gone, heal }
@@ -134,7 +139,31 @@ async fn chunks_on_nodes_that_are_gone_are_missing() {
     assert_eq!(world.degraded().await, 0);
     let moved = world.model.degraded_extents(None, 1).await.unwrap();
     assert!(moved.is_empty());
-    let next = world.model.lose_chunks_on(&[NodeNumber(7)], None, 10_000).await.unwrap();
+    let next =
+        world.model.lose_chunks_on(&[NodeNumber(7)], Lost::Every, None, 10_000).await.unwrap();
     assert_eq!(next, None);
     assert_eq!(world.degraded().await, MARKED_PER_STEP + 1, "all of them moved to node 7");
+}
+
+/// Two of six chunks on dead nodes can't wait for the hold-down; one can.
+#[tokio::test]
+async fn what_is_at_risk_is_healed_at_once() {
+    let world = World::new().await;
+    for missing in [0, 0b1000] {
+        world.put(missing).await;
+    }
+    world.healer.has_node.store(false, Ordering::SeqCst);
+    *lock(&world.gone.1) = vec![NodeNumber(2)];
+    world.heal.step().await.unwrap();
+    let marked = world.model.degraded_extents(None, 10).await.unwrap();
+    assert_eq!(marked.iter().map(|e| e.missing.0).collect::<Vec<_>>(), [0b1010], "the other waits");
+    *lock(&world.gone.1) = vec![NodeNumber(2), NodeNumber(5)];
+    world.heal.step().await.unwrap();
+    let marked = world.model.degraded_extents(None, 10).await.unwrap();
+    let mut missing = marked.iter().map(|e| e.missing.0).collect::<Vec<_>>();
+    missing.sort_unstable();
+    assert_eq!(missing, [0b1010, 0b1_0010], "none to spare; what is lost already is not marked");
+    world.healer.has_node.store(true, Ordering::SeqCst);
+    while world.heal.step().await.unwrap() != Progress::Idle(0) {}
+    assert_eq!(world.degraded().await, 0);
 }

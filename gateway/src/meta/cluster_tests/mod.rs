@@ -4,8 +4,8 @@
 use super::migrate::migrate;
 use super::pg::Pg;
 use super::types::{
-    BodyId, BodySource, Bucket, ChunkSet, Claimant, Commit, CommitOutcome, Content, Extent, Move,
-    NewBody, NodeCondition, NodeRow, NodeState, Placed, RiskCursor, UserId, WriteCondition,
+    BodyId, BodySource, Bucket, ChunkSet, Claimant, Commit, CommitOutcome, Content, Extent, Lost,
+    Move, NewBody, NodeCondition, NodeRow, NodeState, Placed, RiskCursor, UserId, WriteCondition,
 };
 use super::{Meta, MetaError};
 use crate::erasure::Scheme;
@@ -63,6 +63,7 @@ on_both!(
     silent_leases_are_ended,
     missing_chunks_are_queued_by_risk,
     chunks_on_nodes_that_are_gone_are_missing,
+    chunks_that_can_not_wait_are_missing_first,
     chunks_move_if_nobody_else_moved_them,
     freed_bodies_wait_for_reads,
     freed_bodies_wait_for_reads_that_were_published_late,
@@ -396,16 +397,40 @@ async fn chunks_on_nodes_that_are_gone_are_missing(meta: &dyn Meta) {
         put(meta, lease, &bucket, key).await;
     }
     let lost = [NodeNumber(6), NodeNumber(2)];
-    assert_eq!(meta.lose_chunks_on(&[NodeNumber(7)], None, 10).await.unwrap(), None);
+    assert_eq!(meta.lose_chunks_on(&[NodeNumber(7)], Lost::Every, None, 10).await.unwrap(), None);
     assert!(meta.degraded_extents(None, 10).await.unwrap().is_empty());
-    let first = meta.lose_chunks_on(&lost, None, 2).await.unwrap();
+    let first = meta.lose_chunks_on(&lost, Lost::Every, None, 2).await.unwrap();
     assert!(first.is_some());
     assert_eq!(meta.degraded_extents(None, 10).await.unwrap().len(), 2);
-    assert_eq!(meta.lose_chunks_on(&lost, first, 2).await.unwrap(), None);
+    assert_eq!(meta.lose_chunks_on(&lost, Lost::Every, first, 2).await.unwrap(), None);
     let all = meta.degraded_extents(None, 10).await.unwrap();
     assert_eq!(all.iter().map(|extent| extent.missing.0).collect::<Vec<_>>(), [0b10_0010; 3]);
     let behind = Some(RiskCursor::of(&all[0]));
     assert_eq!(meta.degraded_extents(behind, 10).await.unwrap(), all[1..]);
+}
+
+async fn chunks_that_can_not_wait_are_missing_first(meta: &dyn Meta) {
+    let (bucket, lease) = (bucket(meta).await, meta.begin_lease("test").await.unwrap());
+    let waits = put(meta, lease, &bucket, "a").await;
+    let hurt = put(meta, lease, &bucket, "b").await;
+    meta.mark_missing(hurt.id, ChunkSet(0b1)).await.unwrap();
+    for (scheme, key) in [(Scheme::FiveOne, "c"), (Scheme::SixZero, "d")] {
+        let outcome = meta.commit(commit_of(lease, &bucket, key, extent(lease, scheme))).await;
+        assert!(matches!(outcome.unwrap(), CommitOutcome::Done { .. }));
+    }
+    let missing = async || {
+        let all = meta.degraded_extents(None, 10).await.unwrap();
+        let mut all = all.iter().map(|e| (e.scheme.number(), e.missing.0)).collect::<Vec<_>>();
+        all.sort_unstable();
+        all
+    };
+    let walked = meta.lose_chunks_on(&[NodeNumber(2)], Lost::AtRisk, None, 10).await.unwrap();
+    assert_eq!(walked, None);
+    assert_eq!(missing().await, [(1, 0b11), (2, 0b10)], "the scratch data can't be made anew");
+    let two = [NodeNumber(5), NodeNumber(6)];
+    meta.lose_chunks_on(&two, Lost::AtRisk, None, 10).await.unwrap();
+    assert_eq!(missing().await, [(1, 0b11), (1, 0b11_0000), (2, 0b10)]);
+    assert_eq!(waits.missing, ChunkSet(0));
 }
 
 async fn chunks_move_if_nobody_else_moved_them(meta: &dyn Meta) {

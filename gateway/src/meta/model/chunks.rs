@@ -1,7 +1,7 @@
 //! Chunks: missing, freed, condemned.
 
 use super::state::{Body, State};
-use crate::meta::types::{BodyId, ChunkSet, Extent, ExtentCursor, Move, Placed, RiskCursor};
+use crate::meta::types::{BodyId, ChunkSet, Extent, ExtentCursor, Lost, Move, Placed, RiskCursor};
 use crate::meta::{FREED_EXTENTS, FreedBody, MetaError, Result};
 use sixfold_proto::name::{ChunkName, CopyNumber, ExtentId, LeaseId, NodeNumber};
 use std::collections::BTreeSet;
@@ -25,20 +25,25 @@ pub(super) fn mark_missing(state: &mut State, extent: ExtentId, chunks: ChunkSet
 pub(super) fn lose_chunks_on(
     state: &mut State,
     nodes: &[NodeNumber],
+    lost: Lost,
     after: Option<ExtentCursor>,
     limit: usize,
 ) -> Result<Option<ExtentCursor>> {
-    let lost = |extent: &Extent| ChunkSet::of(|index| nodes.contains(&extent.placement[index]));
+    let on_them = |extent: &Extent| ChunkSet::of(|index| nodes.contains(&extent.placement[index]));
     let is_behind = |extent: &Extent| after.is_none_or(|after| extent.id > after.extent);
-    let page = extents(state).filter(|extent| is_behind(extent) && lost(extent) != ChunkSet(0));
-    let mut page: Vec<_> = page.map(|extent| (extent.id, lost(extent))).collect();
-    page.sort_by_key(|(id, _)| *id);
+    let page = extents(state).filter(|extent| is_behind(extent) && on_them(extent) != ChunkSet(0));
+    let mut page: Vec<_> = page.cloned().collect();
+    page.sort_by_key(|extent| extent.id);
     page.truncate(limit);
-    for (id, chunks) in &page {
-        mark_missing(state, *id, *chunks)?;
+    for extent in &page {
+        let missing = ChunkSet(extent.missing.0 | on_them(extent).0);
+        let without = Extent { missing, ..extent.clone() };
+        if lost == Lost::Every || RiskCursor::of(&without).spare == 0 {
+            mark_missing(state, extent.id, missing)?;
+        }
     }
     let last = page.last().filter(|_| page.len() >= limit);
-    Ok(last.map(|(extent, _)| ExtentCursor { placement: 0, extent: *extent }))
+    Ok(last.map(|extent| ExtentCursor { placement: 0, extent: extent.id }))
 }
 
 #[allow(clippy::unnecessary_wraps)] // As PostgreSQL's, which may fail.

@@ -17,8 +17,8 @@ mod users;
 use super::types::{
     AccessKey, BodyId, Bucket, BucketId, ChunkSet, Claimant, Commit, CommitOutcome,
     CompleteOutcome, Completion, DeleteOutcome, Extent, ExtentCursor, Found, JobRow, JobStanding,
-    ListQuery, Move, NewBody, NodeCondition, NodeRow, NodeState, Page, Part, PartOutcome, Placed,
-    RiskCursor, Upload, UploadId, User, UserId, Version, VersionId, Versioning,
+    ListQuery, Lost, Move, NewBody, NodeCondition, NodeRow, NodeState, Page, Part, PartOutcome,
+    Placed, RiskCursor, Upload, UploadId, User, UserId, Version, VersionId, Versioning,
 };
 use super::{FreedBody, Meta, Renewal, Result};
 use async_trait::async_trait;
@@ -160,10 +160,11 @@ impl Meta for Model {
     async fn lose_chunks_on(
         &self,
         nodes: &[NodeNumber],
+        lost: Lost,
         after: Option<ExtentCursor>,
         limit: usize,
     ) -> Result<Option<ExtentCursor>> {
-        chunks::lose_chunks_on(&mut self.state(), nodes, after, limit)
+        chunks::lose_chunks_on(&mut self.state(), nodes, lost, after, limit)
     }
     async fn degraded_extents(
         &self,

@@ -3,7 +3,7 @@
 use super::columns::{ExtentColumns, lease_number, node_number};
 use super::error::from_sqlx;
 use crate::meta::Result;
-use crate::meta::types::{ChunkSet, Extent, ExtentCursor, Move, Placement, RiskCursor};
+use crate::meta::types::{ChunkSet, Extent, ExtentCursor, Lost, Move, Placement, RiskCursor};
 use sixfold_proto::name::{ExtentId, NodeNumber};
 use sqlx::PgPool;
 use uuid::Uuid;
@@ -25,6 +25,7 @@ pub(super) async fn mark_missing(pool: &PgPool, extent: ExtentId, chunks: ChunkS
 pub(super) async fn lose_chunks_on(
     pool: &PgPool,
     nodes: &[NodeNumber],
+    lost: Lost,
     after: Option<ExtentCursor>,
     limit: usize,
 ) -> Result<Option<ExtentCursor>> {
@@ -50,7 +51,7 @@ pub(super) async fn lose_chunks_on(
     .map_err(from_sqlx)?;
     let ids = page.iter().map(|row| row.id).collect::<Vec<_>>();
     let chunks = page.iter().map(|row| row.chunks).collect::<Vec<_>>();
-    mark(pool, &ids, &chunks).await?;
+    mark(pool, &ids, &chunks, lost).await?;
     let last = page.last().filter(|_| page.len() >= limit);
     Ok(last.map(|row| ExtentCursor {
         placement: row.placement_id,
@@ -58,13 +59,15 @@ pub(super) async fn lose_chunks_on(
     }))
 }
 
-async fn mark(pool: &PgPool, ids: &[Uuid], chunks: &[i16]) -> Result<()> {
+async fn mark(pool: &PgPool, ids: &[Uuid], chunks: &[i16], lost: Lost) -> Result<()> {
     sqlx::query!(
         "update extent e set missing = e.missing | lost.chunks
         from unnest($1::uuid[], $2::smallint[]) as lost (id, chunks)
-        where e.id = lost.id and e.missing | lost.chunks <> e.missing",
+        where e.id = lost.id and e.missing | lost.chunks <> e.missing
+            and ($3 or spare_v1(e.scheme, e.missing | lost.chunks) = 0)",
         ids,
-        chunks
+        chunks,
+        lost == Lost::Every
     )
     .execute(pool)
     .await

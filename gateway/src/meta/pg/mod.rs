@@ -30,8 +30,8 @@ mod users;
 use super::types::{
     AccessKey, BodyId, Bucket, BucketId, ChunkSet, Claimant, Commit, CommitOutcome,
     CompleteOutcome, Completion, DeleteOutcome, Extent, ExtentCursor, Found, JobRow, JobStanding,
-    ListQuery, Move, NewBody, NodeCondition, NodeRow, NodeState, Page, Part, PartOutcome, Placed,
-    RiskCursor, Upload, UploadId, User, UserId, Version, VersionId, Versioning,
+    ListQuery, Lost, Move, NewBody, NodeCondition, NodeRow, NodeState, Page, Part, PartOutcome,
+    Placed, RiskCursor, Upload, UploadId, User, UserId, Version, VersionId, Versioning,
 };
 use super::{FreedBody, Meta, Renewal, Result};
 use async_trait::async_trait;
@@ -198,10 +198,11 @@ impl Meta for Pg {
     async fn lose_chunks_on(
         &self,
         nodes: &[NodeNumber],
+        lost: Lost,
         after: Option<ExtentCursor>,
         limit: usize,
     ) -> Result<Option<ExtentCursor>> {
-        within(heal::lose_chunks_on(&self.pool, nodes, after, limit)).await
+        within(heal::lose_chunks_on(&self.pool, nodes, lost, after, limit)).await
     }
     async fn degraded_extents(
         &self,

@@ -18,6 +18,15 @@ pub struct Move {
     pub healed: ChunkSet,
 }
 
+/// Which of the chunks on nodes that are away count as lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lost {
+    /// All: the nodes are not expected back.
+    Every,
+    /// Those of extents that have no chunk to spare without them: they can't wait.
+    AtRisk,
+}
+
 /// Which extents a walk by placement meets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Placed<'a> {

@@ -8,7 +8,7 @@ mod uploads;
 
 pub use background::JobStanding;
 pub use cluster::{AccessKey, NodeCondition, NodeRow, NodeState, User, UserId};
-pub use healing::{Claimant, ExtentCursor, JobRow, Move, Placed, RiskCursor};
+pub use healing::{Claimant, ExtentCursor, JobRow, Lost, Move, Placed, RiskCursor};
 pub use objects::{
     BodyId, BodySource, Bucket, BucketId, Checksum, ChecksumAlgorithm, ChecksumType, ChunkSet,
     Commit, CommitOutcome, Content, DeleteOutcome, Extent, Found, Headers, Key, ListQuery, NewBody,

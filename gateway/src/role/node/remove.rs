@@ -27,7 +27,6 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let nodes = Nodes::read(&meta).await?;
     let row = nodes.member(arguments.node)?;
     let number = row.number;
-    nodes.check_left(row, "removing", arguments.force)?;
     let holds = holds_chunks(&meta, number).await?;
     if holds {
         nodes.check_needed(row)?;
@@ -42,6 +41,7 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<()> {
              those on other nodes"
         );
     }
+    nodes.check_left(row, "removing", arguments.force)?;
     ensure!(
         meta.set_node_state(number, NodeState::Removed).await?,
         "node {number} was removed meanwhile"
