@@ -54,6 +54,10 @@ pub struct Arguments {
     /// Whose certificates gateways must have (PEM).
     #[arg(long, value_name = "FILE")]
     tls_ca: Option<PathBuf>,
+    /// Threads that serve calls; by default one for every four cores. Reading, writing and syncing
+    /// the drive has threads of its own.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..))]
+    threads: Option<u8>,
     /// What is logged, as in `info` or `sixfold_node=debug`.
     #[arg(long, env = "RUST_LOG", default_value = "info", value_name = "FILTER")]
     log: String,
@@ -80,6 +84,8 @@ pub struct Config {
     pub database_url: String,
     /// What every call must show.
     pub admission: Admission,
+    /// How many threads serve calls.
+    pub threads: usize,
     /// The filter of the log.
     pub log: String,
 }
@@ -116,9 +122,16 @@ impl Config {
             scrub: scrub(&arguments.scrub_cycle, arguments.scrub_mib_per_second)?,
             database_url,
             admission,
+            threads: arguments.threads.map_or_else(usual_threads, usize::from),
             log: arguments.log,
         })
     }
+}
+
+/// A machine has a node for each of its drives, and gateways beside them. One thread of a node serves
+/// what one drive gives; more would mostly wake each other.
+fn usual_threads() -> usize {
+    std::thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(4))
 }
 
 /// A time of 100 ms to a minute, as the gateway's settings write it.
@@ -249,6 +262,8 @@ mod tests {
         assert_eq!(often.scrub.bytes_per_second, 100 * 1024 * 1024);
         let short = config(&["--heartbeat", "500ms"]).unwrap();
         assert_eq!(short.heartbeat, Duration::from_millis(500));
+        assert!(good.threads >= 1);
+        assert_eq!(config(&["--threads", "3"]).unwrap().threads, 3);
         let text = format!("{good:?}");
         assert!(!text.contains("0123456789"), "{text}");
         let bare = Arguments::parse_from(["sixfold-node", "/drive", "--database-url", "x"]);

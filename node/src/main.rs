@@ -32,7 +32,8 @@ fn main() -> ExitCode {
         Ok(config) => config,
         Err(error) => return fail(&error, ExitCode::from(WRONG_USE)),
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    let runtime = runtime.worker_threads(config.threads).enable_all().build();
     let run =
         runtime.context("can't start threads").and_then(|runtime| runtime.block_on(run(config)));
     match run {

@@ -1,5 +1,6 @@
 //! A node in another process, over gRPC.
 
+use super::cells;
 use super::short::{NoAnswer, ShortCalls, another_answer};
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -92,6 +93,7 @@ pub(super) struct Remote {
     node: NodeNumber,
     registration: u64,
     secret: Option<ClusterSecret>,
+    channel: Channel,
     client: NodeClient<Channel>,
     /// Apart from the gets, so that no read waits behind writes that wait for a sync.
     pub(super) short_puts: ShortCalls,
@@ -126,12 +128,13 @@ impl Remote {
         if let Some(tls) = &settings.tls {
             endpoint = endpoint.tls_config(tls.clone())?;
         }
-        let client = NodeClient::new(endpoint.connect_lazy())
+        let channel = endpoint.connect_lazy();
+        let client = NodeClient::new(channel.clone())
             .max_decoding_message_size(MAX_MESSAGE_BYTES)
             .max_encoding_message_size(MAX_MESSAGE_BYTES);
         let secret = settings.secret.clone();
         let [short_puts, short_gets] = [(); 2].map(|()| ShortCalls::new(client.clone()));
-        Ok(Self { node, registration, secret, client, short_puts, short_gets })
+        Ok(Self { node, registration, secret, channel, client, short_puts, short_gets })
     }
 
     fn put_header(&self, name: ChunkName, writer: LeaseId) -> PutHeader {
@@ -176,8 +179,7 @@ impl Chunks for Remote {
             cell_count: cells.end - cells.start,
             node_number: u32::from(self.node.0),
         };
-        let cells = self.client.clone().get(self.request(message)).await?.into_inner();
-        Ok(cells.map(|cell| Ok(cell?.into())).boxed())
+        cells::get(self.channel.clone(), self.request(message)).await
     }
 
     async fn put_cell(
