@@ -110,7 +110,7 @@ fn copy(from: &Path, to: &Path) {
 /// The same directory twice is refused at once; a copy of it takes the place of the original,
 /// which is told so and refuses changes from then on.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_drive_is_served_by_one_process() {
+async fn f26_a_drive_is_served_by_one_process() {
     let mut server = start(Plan::new(Form::Separate)).await;
     let (address, signer) = (server.address().to_owned(), server.signer());
     let body = Body::new(2, 5 * MIB);
@@ -137,14 +137,18 @@ async fn a_drive_is_served_by_one_process() {
     body.check(&address, &signer, "/nodes/after").await.unwrap();
 }
 
-/// A wiped drive is a new node: the chunks that the old number had are missing, not wrong.
+/// A wiped drive is a new node: the chunks that the old number had are missing, not wrong, and are
+/// made anew there once it is given the old one's place.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_wiped_drive_gets_a_new_number() {
-    let mut server = start(Plan::new(Form::Separate)).await;
+async fn f27_a_wiped_drive_gets_a_new_number() {
+    let mut server = start(Plan::new(Form::Separate).set("SIXFOLD_HEAL_EVERY", "500ms")).await;
     let (address, signer) = (server.address().to_owned(), server.signer());
     let body = Body::new(3, 5 * MIB);
     body.put(&address, &signer, "/nodes/before").await.unwrap();
     let known = server.node_list();
+    let wiped = std::fs::read_to_string(server.drive(0).join("sixfold-drive")).unwrap();
+    let is_wiped = |node: &&serde_json::Value| wiped.contains(node["drive"].as_str().unwrap());
+    let old = known.iter().find(is_wiped).unwrap()["number"].to_string();
     server.take_away(0);
     std::fs::remove_dir_all(server.drive(0)).unwrap();
     std::fs::create_dir(server.drive(0)).unwrap();
@@ -159,6 +163,20 @@ async fn a_wiped_drive_gets_a_new_number() {
     wait_for_all_six(&server, Duration::from_secs(40)).await;
     body.put(&address, &signer, "/nodes/after").await.unwrap();
     body.check(&address, &signer, "/nodes/after").await.unwrap();
+
+    let output = server.administer(&["node", "replace", &old, "7", "--force"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let left = format!(
+        "select count(*) from extent e join placement p on p.id = e.placement_id
+        where e.missing <> 0 or p.nodes @> array[{old}::smallint]"
+    );
+    let until = Instant::now() + Duration::from_secs(60);
+    while server.metadata(&left).trim() != "0" {
+        body.check(&address, &signer, "/nodes/before").await.unwrap();
+        assert!(Instant::now() < until, "not healed: {}", server.metadata(&left));
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    body.check(&address, &signer, "/nodes/before").await.unwrap();
 }
 
 /// Without a secret a node does not start; with another one it serves nobody, and both sides say so.

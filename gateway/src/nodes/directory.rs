@@ -385,3 +385,6 @@ fn members(entries: &BTreeMap<NodeNumber, Entry>) -> Vec<Member> {
     };
     present.map(member).collect()
 }
+
+#[cfg(test)]
+mod tests;

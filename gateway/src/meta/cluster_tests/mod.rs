@@ -37,6 +37,7 @@ macro_rules! on_both {
 
 // Behind the macro, which they use.
 mod background;
+mod moves;
 mod races;
 
 const NOW: Duration = Duration::ZERO;
