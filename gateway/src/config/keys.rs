@@ -64,6 +64,19 @@ keys! {
         "Where the server's PostgreSQL, the master key and the root pair live; `meta` below \
          the first directory by default.",
     );
+    META_COPIES = key(
+        "storage.meta_copies",
+        &["SIXFOLD_META_COPIES"],
+        "Where the server's own PostgreSQL is copied while it runs, on two DIRs at most: `auto` is \
+         on DIRs of other devices than its own, `always` also on its own device (for folders that \
+         stand for drives, as in tests), `off` is nowhere.",
+    );
+    META_COPIES_WAL = key(
+        "storage.meta_copies_wal_mib",
+        &["SIXFOLD_META_COPIES_WAL_MIB"],
+        "MiB of write-ahead log since a copy's base backup after which a new one is taken and the \
+         older log dropped.",
+    );
     ZONE = key(
         "storage.zone",
         &["SIXFOLD_ZONE"],

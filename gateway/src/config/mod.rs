@@ -23,6 +23,7 @@ pub use show::Shown;
 
 use crate::data::DataLimits;
 use crate::nodes::NodeLimits;
+use crate::postgres::CopyPolicy;
 use crate::telemetry::LogFormat;
 use reader::Reader;
 use sixfold_node::scrub::ScrubSettings;
@@ -69,6 +70,10 @@ pub struct StorageConfig {
     /// Where the embedded PostgreSQL, the master key and the root pair live; by default `meta`
     /// below the first directory.
     pub meta_dir: Option<PathBuf>,
+    /// Where the embedded PostgreSQL is copied.
+    pub meta_copies: CopyPolicy,
+    /// MiB of WAL since a copy's base backup after which it is renewed.
+    pub meta_copies_wal_mib: u32,
     /// The failure domain of embedded nodes; `None`: each drive is one of its own.
     pub zone: Option<String>,
 }

@@ -10,6 +10,7 @@ use crate::data::DataLimits;
 use crate::jobs::Paces;
 use crate::lease::RENEW_EVERY;
 use crate::nodes::{BreakerLimits, NodeLimits};
+use crate::postgres::CopyPolicy;
 use crate::telemetry::LogFormat;
 use sixfold_node::registry::HEARTBEAT_INTERVAL;
 use sixfold_node::scrub::ScrubSettings;
@@ -22,6 +23,8 @@ pub(super) fn storage(reader: &mut Reader<'_>) -> Result<StorageConfig, ConfigEr
     Ok(StorageConfig {
         dirs: reader.value(&keys::DIRS, Vec::new(), units::paths)?,
         meta_dir: reader.optional(&keys::META_DIR, units::path)?,
+        meta_copies: reader.value(&keys::META_COPIES, CopyPolicy::Auto, str::parse)?,
+        meta_copies_wal_mib: reader.value(&keys::META_COPIES_WAL, 1024, units::few)?,
         zone: reader.optional(&keys::ZONE, units::text)?,
     })
 }

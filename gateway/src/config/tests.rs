@@ -137,6 +137,7 @@ fn other_value(name: &str) -> &'static str {
     match name {
         "storage.dirs" => "/a:/b:/c:/d:/e:/f",
         "http.address" | "http.admin_address" => "127.0.0.1:19",
+        "storage.meta_copies" => "off",
         "s3.bucket" => "other-bucket",
         "s3.region" => "eu-1",
         "log.format" => "json",

@@ -35,8 +35,15 @@ impl Binaries {
         })
     }
 
+    /// A program: in the directory, or beside the real `postgres` where that is a link to it.
     pub(super) fn program(&self, name: &str) -> PathBuf {
-        self.dir.join(name)
+        let here = self.dir.join(name);
+        if here.is_file() {
+            return here;
+        }
+        let real = self.dir.join("postgres").canonicalize();
+        let beside = real.ok().map(|real| real.with_file_name(name));
+        beside.filter(|beside| beside.is_file()).unwrap_or(here)
     }
 }
 
@@ -99,6 +106,19 @@ mod tests {
         assert_eq!(parse_version(debian), Some(15));
         assert_eq!(parse_version("postgres (PostgreSQL) 18beta2"), Some(18));
         assert_eq!(parse_version("postgres (EnterpriseDB) 15"), None);
+    }
+
+    #[test]
+    fn programs_are_found_beside_what_links_lead_to() {
+        let temporary = tempfile::tempdir().unwrap();
+        let [real, links] = ["real", "links"].map(|name| temporary.path().join(name));
+        [&real, &links].into_iter().for_each(|dir| std::fs::create_dir(dir).unwrap());
+        ["postgres", "pg_x"].iter().for_each(|name| std::fs::write(real.join(name), "").unwrap());
+        std::os::unix::fs::symlink(real.join("postgres"), links.join("postgres")).unwrap();
+        let found = Binaries { dir: links.clone(), major: 15 };
+        assert_eq!(found.program("postgres"), links.join("postgres"));
+        assert_eq!(found.program("pg_x"), real.canonicalize().unwrap().join("pg_x"));
+        assert_eq!(found.program("pg_y"), links.join("pg_y"), "an error names this one");
     }
 
     #[test]

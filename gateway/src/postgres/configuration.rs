@@ -1,14 +1,27 @@
 //! The server's configuration files: ours, written at every start.
 
 use super::error::{IoContext, PostgresError};
-use super::{Cluster, Durability, NAME, PORT, set_mode};
+use super::{Cluster, Durability, NAME, PORT, copies, set_mode};
 use std::path::Path;
+
+/// The log that is kept for a copy that is away: what a busy hour writes. It takes room on the
+/// database's drive.
+const SLOT_KEEPS: &str = "2GB";
 
 /// Writes them all.
 pub(super) fn write(cluster: &Cluster) -> Result<(), PostgresError> {
     write_file(&cluster.home.join("postgresql.conf"), &server(cluster))?;
     write_file(&cluster.home.join("pg_hba.conf"), &authentication())?;
-    write_file(&cluster.home.join("pg_ident.conf"), &accounts(&cluster.account.name))
+    write_file(&cluster.home.join("pg_ident.conf"), &accounts(&cluster.account.name))?;
+    // Nobody receives yet, and the start itself commits.
+    write_copies(&cluster.home, &copies::required(&[]))
+}
+
+/// Writes which copies a commit waits for; the server reads it when it is told to.
+pub(super) fn write_copies(home: &Path, text: &str) -> Result<(), PostgresError> {
+    let (file, new) = (home.join("copies.conf"), home.join("copies.conf.new"));
+    write_file(&new, text)?;
+    std::fs::rename(&new, &file).at("write", &file)
 }
 
 /// Given on the command line, which wins over every file and over ALTER SYSTEM.
@@ -48,6 +61,10 @@ maintenance_work_mem = '64MB'
 max_wal_size = '1GB'
 min_wal_size = '80MB'
 wal_level = 'replica'
+# What a copy that is away may keep of the log on this drive; then it is begun anew.
+max_slot_wal_keep_size = '{SLOT_KEEPS}'
+# A receiver that says nothing, which it does every two seconds, is gone.
+wal_sender_timeout = '10s'
 # Short statements by key: neither gains, and both cost memory.
 jit = off
 max_parallel_workers_per_gather = 0
@@ -74,17 +91,27 @@ log_min_messages = 'log'
 log_checkpoints = off
 
 include_if_exists = '{home}/local.conf'
+include_if_exists = '{home}/copies.conf'
 "
     )
 }
 
-/// The kernel says who connects. Another role needs its password, and access to the socket.
+/// The kernel says who connects. Another role needs its password, and access to the socket. The
+/// receivers' role has none, and gets the log and nothing else.
 fn authentication() -> String {
-    format!("local all {NAME} peer map={NAME}\nlocal all all scram-sha-256\n")
+    format!(
+        "local replication {ROLE} peer map={ROLE}\n\
+         local all {NAME} peer map={NAME}\n\
+         local all all scram-sha-256\n",
+        ROLE = copies::ROLE
+    )
 }
 
 fn accounts(account: &str) -> String {
-    format!("{NAME} root {NAME}\n{NAME} \"{account}\" {NAME}\n")
+    format!(
+        "{NAME} root {NAME}\n{NAME} \"{account}\" {NAME}\n{ROLE} \"{account}\" {ROLE}\n",
+        ROLE = copies::ROLE
+    )
 }
 
 fn quoted(path: &Path) -> String {

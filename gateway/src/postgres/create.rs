@@ -76,7 +76,10 @@ async fn initdb(
 }
 
 /// Runs a program to its end, with all that it starts; `None` when `stop` came before.
-async fn run(mut command: Command, stop: &CancellationToken) -> io::Result<Option<Output>> {
+pub(super) async fn run(
+    mut command: Command,
+    stop: &CancellationToken,
+) -> io::Result<Option<Output>> {
     // Its own process group: a terminal's Ctrl-C is for us, who end the group in order.
     command.process_group(0).stdout(Stdio::piped()).stderr(Stdio::piped());
     let child = command.spawn()?;

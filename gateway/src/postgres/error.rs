@@ -28,7 +28,8 @@ pub enum PostgresError {
     /// The account that the database runs as can't pass a directory on the way.
     #[error(
         "the database runs as {account} (uid {uid}) and can't pass {component}: \
-         chmod o+x {component}, or put the metadata elsewhere with --meta-dir"
+         chmod o+x {component}, or choose another directory (--meta-dir for the database; \
+         SIXFOLD_META_COPIES=off keeps its copies away)"
     )]
     Unreachable {
         /// The directory that stops it.
@@ -75,6 +76,55 @@ pub enum PostgresError {
         /// The last lines that it wrote.
         output: String,
     },
+    /// A copy's place holds the copy of another database.
+    #[error(
+        "{dir} holds a copy of another database, perhaps all that is left of it: nothing is copied \
+         there. Move it away, or remove it when it is not needed, and restart"
+    )]
+    OtherCopy {
+        /// The copy's directory.
+        dir: PathBuf,
+    },
+    /// The programs that receive the log are not installed.
+    #[error(
+        "{program} is not there, and copies of the metadata need it: install PostgreSQL's client \
+         programs of the same version (Debian: apt install postgresql-client), or set \
+         SIXFOLD_META_COPIES=off"
+    )]
+    NoReceiver {
+        /// Where it was looked for.
+        program: PathBuf,
+    },
+    /// A recovery would stand where a database is.
+    #[error(
+        "there is a database in {data}, and --recover-meta makes none in its place: start without \
+         the flag. If it is broken, move it away first (mv {data} {data}.broken) and keep it until \
+         you have found everything again"
+    )]
+    DatabaseThere {
+        /// Its directory.
+        data: PathBuf,
+    },
+    /// Nothing to recover from.
+    #[error(
+        "no complete copy of the metadata is below {}: name the DIRs of the server that are left, \
+         mounted, or restore a backup of your own", shown(.dirs)
+    )]
+    NoCopy {
+        /// Where it was looked.
+        dirs: Vec<PathBuf>,
+    },
+    /// The copies are not all of one database.
+    #[error(
+        "{one} and {other} hold copies of different databases: name only the DIRs of the one that \
+         you mean"
+    )]
+    TwoDatabases {
+        /// The DIR of one.
+        one: PathBuf,
+        /// The DIR of another.
+        other: PathBuf,
+    },
     /// Nothing runs below the directory.
     #[error("no sixfold server runs on {dir}: start it, or set DATABASE_URL")]
     NotRunning {
@@ -102,6 +152,10 @@ pub enum PostgresError {
     /// The task that watches the server ended without an answer: a bug.
     #[error("the database's watcher failed: {0}")]
     Watcher(String),
+}
+
+fn shown(dirs: &[PathBuf]) -> String {
+    dirs.iter().map(|dir| dir.display().to_string()).collect::<Vec<_>>().join(", ")
 }
 
 /// Says what was tried, on what, as whom.

@@ -76,10 +76,19 @@ pub(super) async fn launch(
     cluster: &Cluster,
     stop: &CancellationToken,
 ) -> Result<Postmaster, PostgresError> {
+    launch_with(cluster, &[], stop).await
+}
+
+/// The same with more settings than every start has.
+pub(super) async fn launch_with(
+    cluster: &Cluster,
+    settings: &[&str],
+    stop: &CancellationToken,
+) -> Result<Postmaster, PostgresError> {
     let mut tries = 1;
     loop {
         orphan::settle(cluster).await?;
-        match start_once(cluster, stop).await {
+        match start_once(cluster, settings, stop).await {
             Err(PostgresError::Failed { why, .. }) if tries < START_TRIES => {
                 tracing::warn!(%why, "the database server did not start, trying again");
                 tries += 1;
@@ -92,6 +101,7 @@ pub(super) async fn launch(
 
 async fn start_once(
     cluster: &Cluster,
+    settings: &[&str],
     stop: &CancellationToken,
 ) -> Result<Postmaster, PostgresError> {
     if stop.is_cancelled() {
@@ -106,7 +116,7 @@ async fn start_once(
         .arg(&cluster.data)
         .arg("-c")
         .arg(format!("config_file={}", cluster.home.join("postgresql.conf").display()));
-    for setting in configuration::durability(cluster) {
+    for setting in configuration::durability(cluster).iter().chain(settings) {
         command.args(["-c", setting]);
     }
     // Its own process group: a terminal's Ctrl-C is for us, who stop it in order.

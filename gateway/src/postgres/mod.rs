@@ -4,14 +4,17 @@
 //! only (never TCP), running as the least privileged account at hand, with fsync,
 //! `full_page_writes` and `synchronous_commit` on whatever its configuration says. After a
 //! `kill -9` of everything it recovers; one that outlived us alone is recognised by its data
-//! directory, stopped and started anew. It makes no backups.
+//! directory, stopped and started anew. Where it is told to, it keeps copies on other drives
+//! ([`copies`]), from which [`recover`] makes it anew; it makes no other backups.
 //!
 //! ```text
 //! DIR/postgres/          ours
 //!   lock                 flock: one Sixfold per directory, with its pid
 //!   socket               the path of the socket's directory (a sun_path is short)
 //!   postgresql.conf …    written at every start; local.conf is the operator's
+//!   copies.conf          which copies a commit waits for; written while it runs
 //!   start.log            what the server said before its own log was open
+//!   sixfold_copy_1.log … what the receivers of the copies said
 //!   data/                the database account's: PGDATA, its logs in data/log
 //! ```
 //!
@@ -22,11 +25,13 @@ mod account;
 mod binaries;
 pub mod checks;
 mod configuration;
+mod copies;
 mod create;
 mod error;
 mod launch;
 mod lock;
 mod orphan;
+mod recover;
 mod sockets;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
@@ -34,15 +39,18 @@ pub mod testing;
 mod tests;
 mod watch;
 
+pub use copies::{Candidate, CopyPolicy, Place, Protection, choose, seat_at};
 pub use error::PostgresError;
 pub use lock::DirectoryLock;
+pub use recover::{Recovered, copies_at, is_there, recover};
 
 use account::Account;
 use binaries::Binaries;
 use error::IoContext;
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -134,6 +142,7 @@ pub struct Managed {
     cluster: Arc<Cluster>,
     stop: CancellationToken,
     watcher: JoinHandle<Result<(), PostgresError>>,
+    copies: OnceLock<copies::Copies>,
     /// Held until the server has stopped.
     _lock: DirectoryLock,
 }
@@ -153,7 +162,7 @@ impl Managed {
         launch::create_database(&cluster).await?;
         let stop = CancellationToken::new();
         let watcher = tokio::spawn(watch::watch(cluster.clone(), postmaster, stop.clone()));
-        Ok(Self { cluster, stop, watcher, _lock: lock })
+        Ok(Self { cluster, stop, watcher, copies: OnceLock::new(), _lock: lock })
     }
 
     /// How to connect.
@@ -166,8 +175,23 @@ impl Managed {
         url(&self.cluster.sockets, NAME)
     }
 
-    /// Stops it within a named time, the lock last.
+    /// Keeps copies in these places from now on, and waits until a commit is on one of them when it
+    /// is acknowledged, or for so long. A base backup is renewed after so many bytes of WAL.
+    pub async fn keep_copies(
+        &self,
+        places: Vec<Place>,
+        renew_after: u64,
+        patience: Duration,
+    ) -> Protection {
+        let keep = || copies::Copies::keep(&self.cluster, places, renew_after);
+        self.copies.get_or_init(keep).settled(patience).await
+    }
+
+    /// Stops it within a named time, its copies first, the lock last.
     pub async fn stop(mut self) -> Result<(), PostgresError> {
+        if let Some(copies) = self.copies.take() {
+            copies.stop().await;
+        }
         self.stop.cancel();
         (&mut self.watcher)
             .await

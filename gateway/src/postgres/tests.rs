@@ -224,3 +224,130 @@ async fn a_server_that_loses_writes_is_refused() {
     let error = checks::check(&mut connection).await.unwrap_err();
     assert!(error.to_string().contains("fsync is 'off'"), "{error}");
 }
+
+/// Two DIRs beside the database's, as places for copies.
+fn places(scratch: &Scratch) -> Vec<Place> {
+    let candidates = ["a", "b"].map(|name| {
+        let dir = scratch.0.join(name);
+        match std::fs::create_dir(&dir) {
+            Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => panic!("{error}"),
+            _ => set_mode(&dir, 0o711).unwrap(),
+        }
+        let seat = seat_at(&dir);
+        Candidate { dir, device: 1, seat }
+    });
+    choose(&candidates, 1, CopyPolicy::Always)
+}
+
+/// A start with copies, the commits of which wait for one.
+async fn start_copied(scratch: &Scratch, renew_after: u64) -> Managed {
+    let managed = start(scratch).await.unwrap();
+    let patience = Duration::from_secs(60);
+    let protection = managed.keep_copies(places(scratch), renew_after, patience).await;
+    assert!(protection.is_required, "{protection:?}");
+    managed
+}
+
+async fn commits(managed: &Managed, count: i32) {
+    let mut connection = connect(&managed.url()).await;
+    let insert = "insert into t select coalesce(max(x), 0) + 1 from t";
+    for _ in 0..count {
+        sqlx::query(insert).execute(&mut connection).await.unwrap();
+    }
+}
+
+async fn rows(managed: &Managed) -> i64 {
+    let count = sqlx::query_scalar("select count(*) from t");
+    count.fetch_one(&mut connect(&managed.url()).await).await.unwrap()
+}
+
+/// Waits for something, for half a minute.
+async fn wait_until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+    let until = Instant::now() + Duration::from_secs(30);
+    while !is_so().await {
+        assert!(Instant::now() < until, "{what}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+async fn make_table(managed: &Managed) {
+    let mut connection = connect(&managed.url()).await;
+    sqlx::raw_sql("create table t (x int)").execute(&mut connection).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_database_is_made_anew_from_its_newest_copy() {
+    let scratch = Scratch::new();
+    let dirs = places(&scratch).into_iter().map(|place| place.dir).collect::<Vec<_>>();
+    let never = CancellationToken::new();
+    let error = recover(scratch.settings(), &dirs, &never).await.unwrap_err();
+    assert!(matches!(error, PostgresError::NoCopy { .. }), "{error}");
+
+    let managed = start_copied(&scratch, 1 << 30).await;
+    make_table(&managed).await;
+    commits(&managed, 50).await;
+    let mut connection = connect(&managed.url()).await;
+    let kind: (bool, bool, bool) = sqlx::query_as(
+        "select rolsuper, rolcreatedb, rolreplication from pg_roles where rolname = 'sixfold_copy'",
+    )
+    .fetch_one(&mut connection)
+    .await
+    .unwrap();
+    assert_eq!(kind, (false, false, true), "the receivers may replicate and nothing else");
+    managed.stop().await.unwrap();
+    let data = scratch.0.join("postgres/data");
+    let error = recover(scratch.settings(), &dirs, &never).await.unwrap_err();
+    assert!(matches!(error, PostgresError::DatabaseThere { .. }), "{error}");
+    std::fs::remove_dir_all(scratch.0.join("postgres")).unwrap();
+    assert!(!is_there(&scratch.0) && !copies_at(&dirs).is_empty());
+
+    let done = recover(scratch.settings(), &dirs, &never).await.unwrap();
+    assert!(dirs.contains(&done.dir), "{done:?}");
+    assert!(data.exists());
+    // The copies go on with the database that was made from one of them, and it can be lost again.
+    let managed = start_copied(&scratch, 1 << 30).await;
+    assert_eq!(rows(&managed).await, 50);
+    commits(&managed, 10).await;
+    managed.stop().await.unwrap();
+    std::fs::remove_dir_all(scratch.0.join("postgres")).unwrap();
+    recover(scratch.settings(), &dirs, &never).await.unwrap();
+    let managed = start(&scratch).await.unwrap();
+    assert_eq!(rows(&managed).await, 60);
+    managed.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_base_backup_is_renewed_and_the_log_before_it_dropped() {
+    let scratch = Scratch::new();
+    let managed = start_copied(&scratch, 16 << 20).await;
+    make_table(&managed).await;
+    let wal = scratch.0.join("a/meta-copy/postgres/1/wal");
+    let first = wal.join("000000010000000000000001");
+    let mut connection = connect(&managed.url()).await;
+    wait_until("the log before a newer base backup is still there", async || {
+        let switch = "insert into t values (1); select pg_switch_wal()";
+        sqlx::raw_sql(switch).execute(&mut connection).await.unwrap();
+        let bases = std::fs::read_dir(wal.parent().unwrap()).unwrap().flatten();
+        let bases = bases.filter(|entry| entry.file_name().to_str().unwrap().starts_with("base-0"));
+        let names: Vec<_> = bases.map(|entry| entry.file_name()).collect();
+        names.len() == 1
+            && names[0].to_str().unwrap() > "base-000000010000000000000003"
+            && !first.exists()
+    })
+    .await;
+    managed.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_of_another_database_is_left_alone() {
+    let scratch = Scratch::new();
+    start_copied(&scratch, 1 << 30).await.stop().await.unwrap();
+    std::fs::remove_dir_all(scratch.0.join("postgres")).unwrap();
+    let managed = start(&scratch).await.unwrap();
+    let patience = Duration::from_secs(2);
+    let protection = managed.keep_copies(places(&scratch), 1 << 30, patience).await;
+    assert!(!protection.is_required, "{protection:?}");
+    managed.stop().await.unwrap();
+    let dirs = [scratch.0.join("a"), scratch.0.join("b")];
+    assert!(!copies_at(&dirs).is_empty());
+}

@@ -17,6 +17,7 @@ pub(super) struct Announcement<'a> {
     pub(super) root: &'a Root,
     pub(super) root_file: &'a Path,
     pub(super) metadata: &'a str,
+    pub(super) master_key: &'a Path,
 }
 
 impl Announcement<'_> {
@@ -38,6 +39,8 @@ impl Announcement<'_> {
         let _ = writeln!(text, "  S3       {endpoint}   region {region}");
         let _ = writeln!(text, "  health   http://{}/health/ready", reachable(self.admin_address));
         let _ = writeln!(text, "  metadata {}", self.metadata);
+        let master_key = self.master_key.display();
+        let _ = writeln!(text, "  seal     {master_key} (copied nowhere: keep a copy elsewhere)");
         let _ = writeln!(text, "  key      {access_key}");
         if shows_secret {
             let _ = writeln!(text, "  secret   {secret}");
@@ -120,6 +123,7 @@ mod tests {
             root: &root,
             root_file: Path::new("data/meta/root.json"),
             metadata: "PostgreSQL",
+            master_key: Path::new("data/meta/master.key"),
         };
         announcement.text(is_terminal)
     }

@@ -11,7 +11,7 @@ use sixfold_node::{OpenError, Store, StoreOptions};
 use sixfold_proto::chunks::{Chunks, DriveState};
 use sixfold_proto::name::NodeNumber;
 use std::collections::{HashMap, HashSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use uuid::Uuid;
@@ -27,6 +27,13 @@ const DEFAULT_ZONE: &str = "local";
 pub(super) struct Opened {
     store: Arc<Store>,
     path: PathBuf,
+}
+
+impl Opened {
+    /// Its directory and its device.
+    pub(super) fn spot(&self) -> (&Path, u64) {
+        (&self.path, self.store.device())
+    }
 }
 
 /// Opens what is there. The nodes `known` were registered at an earlier start (none at the first),

@@ -8,6 +8,7 @@
 //!     master.key          seals the secrets in the rows; 0600
 //!     root.json           the root pair that was made at the first start; 0600
 //!     lock                one server per directory
+//!   meta-copy/            on two other directories: a copy of the metadata, see `postgres::copies`
 //!   meta.path             with --meta-dir: where that is, for administration by --dir DIR
 //! ```
 
@@ -53,10 +54,7 @@ impl Home {
         };
         let meta = storage.meta_dir.clone().unwrap_or_else(|| first.join("meta"));
         let is_new = !SIGNS.iter().any(|name| meta.join(name).exists());
-        let drives = match &storage.dirs[..] {
-            [only] => (1..=NODES_PER_DIR).map(|n| only.join(format!("node{n}"))).collect(),
-            many => many.to_vec(),
-        };
+        let drives = drives(storage);
         make(&meta)?;
         if is_new {
             drives.iter().try_for_each(|drive| make(drive))?;
@@ -67,8 +65,7 @@ impl Home {
 
     /// Refuses when another server runs on the directory, before anything is made.
     pub(super) fn check_free(storage: &StorageConfig) -> anyhow::Result<()> {
-        let Some(first) = storage.dirs.first() else { return Ok(()) };
-        let meta = storage.meta_dir.clone().unwrap_or_else(|| first.join("meta"));
+        let Some(meta) = meta(storage) else { return Ok(()) };
         DirectoryLock::check(&meta.join("postgres"))?;
         Ok(DirectoryLock::check(&meta)?)
     }
@@ -105,6 +102,20 @@ impl Home {
     }
 }
 
+/// Where the metadata lives; none without any directory.
+pub(super) fn meta(storage: &StorageConfig) -> Option<PathBuf> {
+    let below_first = || storage.dirs.first().map(|first| first.join("meta"));
+    storage.meta_dir.clone().or_else(below_first)
+}
+
+/// One directory per drive.
+pub(super) fn drives(storage: &StorageConfig) -> Vec<PathBuf> {
+    match &storage.dirs[..] {
+        [only] => (1..=NODES_PER_DIR).map(|n| only.join(format!("node{n}"))).collect(),
+        many => many.to_vec(),
+    }
+}
+
 /// The metadata's directory of the server whose first directory, or --meta-dir, this is.
 pub(super) fn find_meta(dir: &Path) -> anyhow::Result<PathBuf> {
     anyhow::ensure!(dir.is_dir(), "--dir {}: there is no such directory", dir.display());
@@ -123,7 +134,7 @@ pub(super) fn find_meta(dir: &Path) -> anyhow::Result<PathBuf> {
 
 /// Makes a directory with those above it. What root makes can be passed by others whatever the
 /// umask is: PostgreSQL runs as another account.
-fn make(dir: &Path) -> anyhow::Result<()> {
+pub(super) fn make(dir: &Path) -> anyhow::Result<()> {
     let missing: Vec<&Path> = dir.ancestors().take_while(|dir| !dir.exists()).collect();
     std::fs::create_dir_all(dir).with_context(|| mend("make", dir))?;
     if rustix::process::geteuid().is_root() {
@@ -176,11 +187,18 @@ pub(super) fn write_private(path: &Path, text: &str) -> anyhow::Result<()> {
 mod tests {
     use super::{Home, find_meta, write_private};
     use crate::config::StorageConfig;
+    use crate::postgres::CopyPolicy;
     use std::os::unix::fs::PermissionsExt;
     use std::path::PathBuf;
 
     fn storage(dirs: Vec<PathBuf>) -> StorageConfig {
-        StorageConfig { dirs, meta_dir: None, zone: None }
+        StorageConfig {
+            dirs,
+            meta_dir: None,
+            meta_copies: CopyPolicy::Auto,
+            meta_copies_wal_mib: 1024,
+            zone: None,
+        }
     }
 
     #[test]

@@ -15,6 +15,7 @@ pub mod status;
 mod announce;
 mod drives;
 mod home;
+mod metadata;
 mod readiness;
 mod root;
 
@@ -39,7 +40,7 @@ struct Cli {
 #[expect(clippy::doc_markdown, reason = "--help shows these lines as they stand")]
 enum Command {
     /// Everything on one machine: S3, six nodes, and a PostgreSQL of its own
-    Server(Flags),
+    Server(server::Arguments),
     /// A stateless S3 gateway of a cluster (DATABASE_URL, master key, cluster secret)
     Gateway(Flags),
     /// Bring the database to this release's schema
@@ -69,7 +70,9 @@ enum Command {
 /// Runs the command named by the arguments.
 pub fn main() -> ExitCode {
     let result = match Cli::parse().command {
-        Command::Server(flags) => stay(&flags, server::run),
+        Command::Server(server::Arguments { flags, recover_meta }) => {
+            stay(&flags, |config| server::run(config, recover_meta))
+        }
         Command::Gateway(flags) => stay(&flags, gateway::run),
         Command::Migrate(arguments) => once(migrate::run(arguments)),
         Command::Status(target) => once(status::run(target)),

@@ -4,9 +4,10 @@ use super::announce::Announcement;
 use super::assembly::{self, Listeners, Parts};
 use super::drives;
 use super::home::Home;
+use super::metadata;
 use super::root::{self, Root};
 use crate::auth::keys::Keys;
-use crate::config::Config;
+use crate::config::{Config, Flags};
 use crate::lease::{Lease, LeasePace};
 use crate::meta::pg::Pg;
 use crate::meta::{Meta, migrate};
@@ -14,19 +15,37 @@ use crate::nodes::Directory;
 use crate::postgres::{DirectoryLock, Managed, PostgresError, Settings};
 use crate::shutdown::{Shutdown, Signals};
 use anyhow::Context;
+use clap::Args;
 use sixfold_proto::chunks::Chunks;
 use sixfold_proto::name::NodeNumber;
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
+/// Its command line.
+#[derive(Args, Debug)]
+pub struct Arguments {
+    /// Settings that stand above file and environment
+    #[command(flatten)]
+    pub flags: Flags,
+    /// Make a lost database anew from its copy on the other DIRs, then serve
+    #[arg(long)]
+    pub recover_meta: bool,
+}
+
 /// Starts, serves until a signal comes, and stops.
-pub async fn run(config: Config) -> anyhow::Result<()> {
+pub async fn run(config: Config, recovers: bool) -> anyhow::Result<()> {
     let mut signals = Signals::listen().context("can't wait for signals")?;
     // Before the addresses: the same command twice is told of the first one, not of its port.
     Home::check_free(&config.storage)?;
     let listeners = Listeners::bind(&config).await?;
+    if !recovers {
+        metadata::refuse_empty(&config)?;
+    } else if metadata::recover(&config, &mut signals).await?.is_none() {
+        return Ok(());
+    }
     let home = Home::open(&config.storage)?;
     let Some(database) = Database::start(&config, &home, &mut signals).await? else {
         return Ok(());
@@ -41,6 +60,9 @@ struct Prepared {
     pg: Pg,
     parts: Parts,
     root: Root,
+    /// What there is to say of the metadata's place.
+    metadata: String,
+    master_key: PathBuf,
 }
 
 async fn prepare(config: &Config, home: &Home, database: &Database) -> anyhow::Result<Prepared> {
@@ -59,12 +81,19 @@ async fn prepare(config: &Config, home: &Home, database: &Database) -> anyhow::R
     let opened = drives::open(&home.drives, &known, cluster).await?;
     drives::note_lost(&opened, &known, &meta).await?;
     home.leave_note()?;
+    // Before anything is served, so that all that is acknowledged is copied.
+    let metadata = match &database.managed {
+        Some(managed) => metadata::keep_copies(config, home, managed, &opened).await?,
+        None => String::new(),
+    };
+    let metadata = database.shown(home, &metadata);
     let nodes = drives::register(opened, &meta, cluster, config, &shutdown).await?;
     let directory = directory(config, &meta, nodes).await?;
     let lease = Lease::begin(Arc::clone(&meta), "server", config.times.lease_renewal).await?;
     let pace = LeasePace::of_movers(config.times.lease_renewal);
     let movers = Lease::begin(Arc::clone(&meta), "server, moving chunks", pace).await?;
-    Ok(Prepared { pg, parts: Parts { meta, keys, directory, lease, movers, shutdown }, root })
+    let parts = Parts { meta, keys, directory, lease, movers, shutdown };
+    Ok(Prepared { pg, parts, root, metadata, master_key: key_file })
 }
 
 async fn serve(
@@ -74,7 +103,7 @@ async fn serve(
     listeners: Listeners,
     signals: &mut Signals,
 ) -> anyhow::Result<()> {
-    let Prepared { pg, parts, root } = tokio::select! {
+    let Prepared { pg, parts, root, metadata, master_key } = tokio::select! {
         prepared = prepare(config, home, database) => prepared?,
         signal = signals.received() => {
             tracing::info!(signal, "stopping before the start is done");
@@ -88,7 +117,8 @@ async fn serve(
         region: &config.s3.region,
         root: &root,
         root_file: &home.root_file(),
-        metadata: &database.shown,
+        metadata: &metadata,
+        master_key: &master_key,
     };
     let served = parts.serve(config, listeners, signals, || announcement.print()).await;
     parts.finish().await;
@@ -117,7 +147,6 @@ async fn close(pg: &Pg) {
 /// The database: a PostgreSQL of our own, or one that somebody else runs.
 struct Database {
     url: String,
-    shown: String,
     managed: Option<Managed>,
     /// One server per directory, also when its database is elsewhere.
     _lock: Option<DirectoryLock>,
@@ -132,17 +161,21 @@ impl Database {
     ) -> anyhow::Result<Option<Self>> {
         if let Some(url) = &config.database.url {
             let lock = DirectoryLock::take(&home.meta)?;
-            let shown = "in the PostgreSQL that DATABASE_URL names".to_owned();
-            let url = url.clone();
-            return Ok(Some(Self { url, shown, managed: None, _lock: Some(lock) }));
+            return Ok(Some(Self { url: url.clone(), managed: None, _lock: Some(lock) }));
         }
-        let mut settings = Settings::new(&home.meta);
-        settings.bin_dir.clone_from(&config.database.bin_dir);
+        let settings = metadata::settings(config, &home.meta);
         tracing::info!(dir = %home.meta.display(), "starting PostgreSQL");
         let Some(managed) = start_managed(settings, signals).await? else { return Ok(None) };
         let url = managed.url();
-        let shown = format!("{} (PostgreSQL of its own, on this one drive)", home.meta.display());
-        Ok(Some(Self { url, shown, managed: Some(managed), _lock: None }))
+        Ok(Some(Self { url, managed: Some(managed), _lock: None }))
+    }
+
+    /// Where it is, and on how many drives.
+    fn shown(&self, home: &Home, copied: &str) -> String {
+        match self.managed {
+            Some(_) => format!("{} (PostgreSQL of its own, {copied})", home.meta.display()),
+            None => "in the PostgreSQL that DATABASE_URL names".to_owned(),
+        }
     }
 
     async fn stop(self) -> anyhow::Result<()> {

@@ -1,0 +1,149 @@
+//! The names of WAL segments: 8 hexadecimal digits of the timeline, 16 of the segment. Segments
+//! have 16 MiB, what `initdb` gives them unless told otherwise.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+/// Bytes of a segment.
+pub(super) const SEGMENT_BYTES: u64 = 16 << 20;
+
+/// Segments below the upper half of a segment's number.
+const PER_UPPER: u64 = 256;
+
+/// What the newest, unfinished segment's name ends with.
+const PARTIAL: &str = ".partial";
+
+/// How much is read at once in search of a segment's end.
+const PIECE_BYTES: usize = 64 << 10;
+
+/// One segment of one timeline; ordered by age.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(in super::super) struct Segment {
+    timeline: u32,
+    number: u64,
+}
+
+impl Segment {
+    /// Reads a file's name, with or without `.partial`.
+    pub(super) fn parse(name: &str) -> Option<Self> {
+        let name = name.strip_suffix(PARTIAL).unwrap_or(name);
+        if name.len() != 24 || !name.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return None;
+        }
+        let part = |from: usize| u32::from_str_radix(&name[from..from + 8], 16).ok();
+        let (timeline, upper, lower) = (part(0)?, part(8)?, part(16)?);
+        let number = u64::from(upper) * PER_UPPER + u64::from(lower);
+        (u64::from(lower) < PER_UPPER).then_some(Self { timeline, number })
+    }
+
+    /// The file's name when it is finished.
+    pub(in super::super) fn name(self) -> String {
+        let (upper, lower) = (self.number / PER_UPPER, self.number % PER_UPPER);
+        format!("{:08X}{upper:08X}{lower:08X}", self.timeline)
+    }
+
+    fn follows(self, other: Self) -> bool {
+        self.number == other.number + 1 && self.timeline >= other.timeline
+    }
+}
+
+/// The segments in a directory, each with its file; a finished one wins over its `.partial`.
+pub(super) fn segments(dir: &Path) -> io::Result<BTreeMap<Segment, PathBuf>> {
+    let mut found = BTreeMap::new();
+    for entry in std::fs::read_dir(dir)? {
+        let path = entry?.path();
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let Some(segment) = Segment::parse(name) else { continue };
+        if name.ends_with(PARTIAL) {
+            found.entry(segment).or_insert(path);
+        } else {
+            found.insert(segment, path);
+        }
+    }
+    Ok(found)
+}
+
+/// How far a run of segments without a gap goes, from `first` on: the last one and the bytes
+/// that are written in it. None when `first` itself is missing.
+pub(super) fn end_of(
+    segments: &BTreeMap<Segment, PathBuf>,
+    first: Segment,
+) -> io::Result<Option<(Segment, u64)>> {
+    let mut last: Option<(Segment, &PathBuf)> = None;
+    for (segment, path) in segments.range(first..) {
+        match last {
+            None if *segment != first => return Ok(None),
+            Some((before, _)) if !segment.follows(before) => break,
+            _ => last = Some((*segment, path)),
+        }
+    }
+    let Some((segment, path)) = last else { return Ok(None) };
+    Ok(Some((segment, written(path)?)))
+}
+
+/// The bytes of a segment up to its last one that is not zero: what is not written yet is zero.
+fn written(path: &Path) -> io::Result<u64> {
+    let file = File::open(path)?;
+    let mut end = file.metadata()?.len();
+    let mut piece = vec![0; PIECE_BYTES];
+    while end > 0 {
+        let from = end.saturating_sub(PIECE_BYTES as u64);
+        let read = &mut piece[..(end - from) as usize];
+        file.read_exact_at(read, from)?;
+        if let Some(last) = read.iter().rposition(|byte| *byte != 0) {
+            return Ok(from + last as u64 + 1);
+        }
+        end = from;
+    }
+    Ok(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Segment, end_of, segments};
+
+    fn segment(name: &str) -> Segment {
+        Segment::parse(name).unwrap()
+    }
+
+    #[test]
+    fn names_are_read_written_and_ordered() {
+        for name in ["000000010000000000000006", "0000000A00000012000000FF"] {
+            assert_eq!(segment(name).name(), name);
+            assert_eq!(segment(&format!("{name}.partial")), segment(name));
+        }
+        for other in ["00000002.history", "000000010000000000000100", "archive_status", "é"] {
+            assert_eq!(Segment::parse(other), None, "{other}");
+        }
+        let last = segment("0000000100000000000000FF");
+        assert!(segment("000000010000000100000000").follows(last));
+        assert!(segment("000000020000000100000000").follows(last));
+        assert!(!segment("000000010000000100000001").follows(last));
+        assert!(last < segment("000000010000000100000000"));
+    }
+
+    #[test]
+    fn a_run_ends_at_a_gap_and_in_the_bytes_of_its_last_segment() {
+        let dir = tempfile::tempdir().unwrap();
+        let put = |name: &str, written: usize| {
+            let mut bytes = vec![7; written];
+            bytes.resize(200_000, 0);
+            std::fs::write(dir.path().join(name), bytes).unwrap();
+        };
+        put("000000010000000000000006", 200_000);
+        put("000000010000000000000007.partial", 150_001);
+        put("00000002.history", 3);
+        let first = segment("000000010000000000000006");
+        let end = || end_of(&segments(dir.path()).unwrap(), first).unwrap();
+        assert_eq!(end(), Some((segment("000000010000000000000007"), 150_001)));
+        put("000000010000000000000009", 200_000);
+        assert_eq!(end(), Some((segment("000000010000000000000007"), 150_001)));
+        put("000000010000000000000007", 0);
+        assert_eq!(end(), Some((segment("000000010000000000000007"), 0)));
+        let earlier = segment("000000010000000000000005");
+        assert_eq!(end_of(&segments(dir.path()).unwrap(), earlier).unwrap(), None);
+    }
+}
