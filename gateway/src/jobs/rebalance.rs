@@ -226,6 +226,20 @@ impl Rebalance {
         Ok(self.meta.claim_job(NAME, claimant, doing, CLAIM_LASTS).await?)
     }
 
+    /// What is still to come after a round, for the operator.
+    fn afterwards(&self, round: &Round) -> String {
+        let snapshot = self.directory.snapshot();
+        let has_copies =
+            |node: &NodeNumber| snapshot.entry(*node).is_some_and(|entry| !entry.row.is_drained());
+        if round.left > 0 {
+            return format!("{} chunks wait for a node that takes them", round.left);
+        }
+        if round.draining.iter().any(has_copies) {
+            return "waits for downloads that began before chunks moved".to_owned();
+        }
+        "nothing to move".to_owned()
+    }
+
     async fn run(&self, round: &Round) -> anyhow::Result<(Round, bool)> {
         match round.phase {
             Some(Phase::Drain) => self.page(round, Placed::On(&round.draining)).await,
@@ -276,8 +290,7 @@ impl Job for Rebalance {
         if self.advance(&next) {
             return Ok(Progress::More(moved));
         }
-        let waits = format!("{} chunks wait for a node that takes them", next.left);
-        self.claim(if next.left == 0 { "nothing to move" } else { &waits }).await?;
+        self.claim(&self.afterwards(&next)).await?;
         Ok(Progress::Idle(moved))
     }
 }
