@@ -54,3 +54,35 @@ async fn six_drives_may_change_places_and_two_may_be_gone() {
         "a foreign folder is left alone"
     );
 }
+
+/// The metadata is below one of the directories, and may come at any place of the command line.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_directory_is_one_among_six() {
+    let place = Place::new();
+    let mut drives: Vec<PathBuf> = (0..6).map(|i| place.path(&format!("drive{i}"))).collect();
+    let server = |drives: &[PathBuf]| {
+        let mut command = place.server_on(drives);
+        command.env("SIXFOLD_ROOT_ACCESS_KEY", ACCESS_KEY);
+        command.env("SIXFOLD_ROOT_SECRET_KEY", SECRET_KEY);
+        command
+    };
+    let signer = Signer::new(ACCESS_KEY, SECRET_KEY);
+    let mut process = place.start(&mut server(&drives));
+    place.send(&signer, Request::put("/drives")).await.expect_status(200);
+    place.send(&signer, Request::put("/drives/a").body("a")).await.expect_status(200);
+    assert!(process.stop().success());
+
+    drives.swap(0, 4);
+    let mut process = place.start(&mut server(&drives));
+    let read = place.send(&signer, Request::get("/drives/a")).await.expect_status(200);
+    assert_eq!(read.text(), "a");
+    assert!(process.stop().success());
+    assert!(!drives[0].join("meta").exists(), "a second database was made");
+
+    // Without the directory that has the metadata nothing is made in its place.
+    std::fs::rename(&drives[4], place.path("aside")).unwrap();
+    let refused = server(&drives).output().unwrap();
+    let text = String::from_utf8_lossy(&refused.stderr);
+    assert!(!refused.status.success() && text.contains("there is no database below"), "{text}");
+    assert!(!drives[0].join("meta").exists() && !drives[4].exists(), "something was made");
+}

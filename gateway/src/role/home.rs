@@ -52,8 +52,8 @@ impl Home {
                 "no directory given: name one for the data, as in `sixfold server ./data`"
             );
         };
-        let meta = storage.meta_dir.clone().unwrap_or_else(|| first.join("meta"));
-        let is_new = !SIGNS.iter().any(|name| meta.join(name).exists());
+        let meta = meta(storage).unwrap_or_else(|| first.join("meta"));
+        let is_new = !has_signs(&meta);
         let drives = drives(storage);
         make(&meta)?;
         if is_new {
@@ -102,10 +102,17 @@ impl Home {
     }
 }
 
-/// Where the metadata lives; none without any directory.
+/// Where the metadata lives; none without any directory. When it is not named it is below the
+/// directory that has it, whatever place that has on the command line today, and below the first
+/// one at the very first start.
 pub(super) fn meta(storage: &StorageConfig) -> Option<PathBuf> {
-    let below_first = || storage.dirs.first().map(|first| first.join("meta"));
-    storage.meta_dir.clone().or_else(below_first)
+    let below = || storage.dirs.iter().map(|dir| dir.join("meta"));
+    let found = || below().find(|meta| has_signs(meta)).or_else(|| below().next());
+    storage.meta_dir.clone().or_else(found)
+}
+
+fn has_signs(meta: &Path) -> bool {
+    SIGNS.iter().any(|name| meta.join(name).exists())
 }
 
 /// One directory per drive.
@@ -122,8 +129,7 @@ pub(super) fn find_meta(dir: &Path) -> anyhow::Result<PathBuf> {
     let noted = std::fs::read_to_string(dir.join(NOTE)).ok();
     let noted = noted.map(|text| PathBuf::from(text.trim_end_matches('\n')));
     let candidates = noted.into_iter().chain([dir.join("meta"), dir.to_owned()]);
-    let is_meta = |meta: &PathBuf| SIGNS.iter().any(|name| meta.join(name).exists());
-    candidates.into_iter().find(is_meta).with_context(|| {
+    candidates.into_iter().find(|meta| has_signs(meta)).with_context(|| {
         format!(
             "--dir {}: no sixfold server has its metadata there; name the first directory given \
              to `sixfold server`, or its --meta-dir",
@@ -199,6 +205,20 @@ mod tests {
             meta_copies_wal_mib: 1024,
             zone: None,
         }
+    }
+
+    #[test]
+    fn the_metadata_is_found_below_any_directory() {
+        let parent = tempfile::tempdir().unwrap();
+        let dirs: Vec<_> = (1..=6).map(|n| parent.path().join(format!("d{n}"))).collect();
+        let first = Home::open(&storage(dirs.clone())).unwrap();
+        assert!(first.is_new && first.meta == dirs[0].join("meta"));
+        std::fs::create_dir(first.meta.join("postgres")).unwrap();
+        let mut exchanged = dirs.clone();
+        exchanged.swap(0, 3);
+        let second = Home::open(&storage(exchanged)).unwrap();
+        assert!(!second.is_new);
+        assert_eq!(second.meta, first.meta);
     }
 
     #[test]

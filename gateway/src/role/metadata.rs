@@ -6,8 +6,9 @@ use crate::config::{Config, StorageConfig};
 use crate::postgres::{self, Candidate, CopyPolicy, Managed, Place, PostgresError, Settings};
 use crate::shutdown::Signals;
 use anyhow::Context;
+use sixfold_node::Store;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::time::Duration;
 use time::OffsetDateTime;
@@ -39,6 +40,16 @@ pub(super) fn refuse_empty(config: &Config) -> anyhow::Result<()> {
          the newest copy. Nothing was changed",
         meta.display(),
         listed(copies.iter().map(AsRef::as_ref)),
+    );
+    let drives = home::drives(&config.storage);
+    let taken = drives.iter().filter(|drive| Store::is_taken(drive)).map(PathBuf::as_path);
+    let taken = listed(taken);
+    anyhow::ensure!(
+        taken.is_empty(),
+        "there is no database below {}, but chunks of a cluster below {taken}: name all the DIRs \
+         of that server and mount its drives, or name its --meta-dir; without its database nobody \
+         knows whose chunks they are. Nothing was changed",
+        meta.display(),
     );
     Ok(())
 }

@@ -51,6 +51,11 @@ pub(super) fn has_identity(root: &Path) -> bool {
     root.join(ID_FILE).is_file()
 }
 
+/// Whether a directory carries a drive's identity and that of a cluster.
+pub(super) fn is_taken(root: &Path) -> bool {
+    has_identity(root) && root.join(CLUSTER_FILE).is_file()
+}
+
 impl Drive {
     /// Locks `root` and reads its identity, or gives it one when it is new.
     pub(super) fn open(root: &Path, io: &Io) -> Result<Self, OpenError> {

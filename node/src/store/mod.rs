@@ -87,6 +87,11 @@ impl Store {
         drive::has_identity(directory)
     }
 
+    /// Whether a directory is a drive that holds, or held, the chunks of a cluster.
+    pub fn is_taken(directory: &Path) -> bool {
+        drive::is_taken(directory)
+    }
+
     /// Opens the drive in `directory`, or makes it one, and reads what is on it. Blocks.
     pub fn open(directory: &Path, options: StoreOptions) -> Result<Self, OpenError> {
         let fail = |source| OpenError::io(directory, source);
