@@ -135,7 +135,7 @@ mod tests {
         let geometry = Geometry::new(Scheme::FourTwo, MIB + 10);
         assert_eq!(geometry.stripe_count(), 2);
         let last = geometry.stripe(1);
-        assert_eq!((last.start, last.size, last.cell_size), (MIB, 10, 4));
+        assert_eq!((last.start, last.size, last.cell_size), (MIB, 10, 3));
         assert_eq!([0, 1, 2, 3].map(|i| last.cell_bytes(i)), [0..3, 3..6, 6..9, 9..10]);
         assert_eq!(geometry.cells_of(2, &(0..MIB + 9)), 0..2);
         assert_eq!(geometry.cells_of(3, &(0..MIB + 9)), 0..1);
