@@ -71,7 +71,11 @@ async fn put(store: &Store, name: ChunkName, cell_size: usize, cells: usize) {
     let key = CellKey::new(Uuid::nil(), name);
     let data = Bytes::from(vec![7; cell_size]);
     let cell = move |stripe| {
-        PutItem::Cell(Cell { checksum: key.checksum(stripe, &data), data: data.clone() })
+        PutItem::Cell(Cell {
+            checksum: key.checksum(stripe, &data),
+            data: data.clone(),
+            is_verified: false,
+        })
     };
     let items = (0..cells as u32).map(cell).chain([PutItem::End]);
     store.put(name, LEASE, stream::iter(items).boxed()).await.unwrap();

@@ -38,6 +38,7 @@ pub fn cells(name: ChunkName, cell_bytes: usize, data_bytes: usize, salt: u8) ->
         .map(|(data, stripe)| Cell {
             data: Bytes::copy_from_slice(data),
             checksum: key.checksum(stripe, data),
+            is_verified: false,
         })
         .collect()
 }
@@ -228,7 +229,8 @@ async fn another_writer_makes_a_new_copy(chunks: &dyn Chunks) {
 
 async fn what_breaks_the_protocol_is_refused(chunks: &dyn Chunks) {
     let name = name(5, 0, 0);
-    let cell = |size: usize| Cell { data: Bytes::from(vec![0; size]), checksum: 0 };
+    let cell =
+        |size: usize| Cell { data: Bytes::from(vec![0; size]), checksum: 0, is_verified: false };
     let broken = [
         vec![],
         vec![cell(0)],

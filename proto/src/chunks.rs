@@ -30,6 +30,8 @@ pub struct Cell {
     pub data: Bytes,
     /// Its keyed checksum; a node stores it and may verify it, the gateway always does.
     pub checksum: u64,
+    /// Whether the process that uses the cell has compared the bytes with the checksum. Never sent.
+    pub is_verified: bool,
 }
 
 /// What a writer sends: cells, all of the first one's size but the last, which may be smaller,

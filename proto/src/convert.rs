@@ -54,7 +54,7 @@ impl From<Cell> for node_v1::Cell {
 
 impl From<node_v1::Cell> for Cell {
     fn from(wire: node_v1::Cell) -> Self {
-        Self { data: wire.data, checksum: wire.checksum }
+        Self { data: wire.data, checksum: wire.checksum, is_verified: false }
     }
 }
 

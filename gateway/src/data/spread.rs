@@ -56,7 +56,7 @@ fn with_checksums(cluster: Uuid, extent: ExtentId, number: u32, cells: Vec<Bytes
     let cells = cells.into_iter().zip(ChunkIndex::ALL);
     let cell = |(data, index): (Bytes, ChunkIndex)| {
         let key = CellKey::new(cluster, ChunkName { extent, index });
-        Cell { checksum: key.checksum(number, &data), data }
+        Cell { checksum: key.checksum(number, &data), data, is_verified: false }
     };
     cells.map(cell).collect()
 }

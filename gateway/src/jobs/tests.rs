@@ -66,7 +66,7 @@ impl World {
             missing: ChunkSet(0),
         };
         for (index, node) in ChunkIndex::ALL.into_iter().zip(self.six.0.values()) {
-            let cell = Cell { data: Bytes::from_static(b"x"), checksum: 1 };
+            let cell = Cell { data: Bytes::from_static(b"x"), checksum: 1, is_verified: false };
             let items = futures::stream::iter([PutItem::Cell(cell), PutItem::End]).boxed();
             let name = ChunkName { extent: extent.id, index };
             node.put(name, self.lease, items).await.unwrap();

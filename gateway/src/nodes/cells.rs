@@ -198,7 +198,11 @@ mod tests {
     }
 
     fn cell(size: usize, checksum: u64) -> Cell {
-        Cell { data: (0..size).map(|at| (at * 7) as u8).collect::<Vec<_>>().into(), checksum }
+        Cell {
+            data: (0..size).map(|at| (at * 7) as u8).collect::<Vec<_>>().into(),
+            checksum,
+            is_verified: false,
+        }
     }
 
     proptest! {

@@ -207,7 +207,8 @@ impl Chunks for Remote {
         match self.short_gets.ask(call, |queue| self.request(queue)).await {
             // It shares a buffer with the answers to others, which must not live as long as it.
             Ok(Answer::Get(cell)) => {
-                Ok(Cell { data: Bytes::copy_from_slice(&cell.data), checksum: cell.checksum })
+                let data = Bytes::copy_from_slice(&cell.data);
+                Ok(Cell { data, checksum: cell.checksum, is_verified: false })
             }
             Ok(_) => Err(another_answer()),
             Err(NoAnswer::Failed(error)) => Err(error),

@@ -51,7 +51,7 @@ pub(super) async fn open(
     let mut opened: Vec<Opened> = Vec::new();
     for path in paths {
         let directory = path.clone();
-        let options = StoreOptions::default();
+        let options = StoreOptions { verify_reads: true, ..StoreOptions::default() };
         let store = tokio::task::spawn_blocking(move || {
             if !may_make && !directory.is_dir() {
                 return Err(lost(directory));

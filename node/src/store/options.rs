@@ -21,13 +21,21 @@ pub struct StoreOptions {
     pub node: NodeNumber,
     /// Free bytes at which puts are refused; at most a sixteenth of the drive.
     pub reserve_bytes: u64,
+    /// Whether cells are compared with their checksums right where they are read: for a reader in
+    /// the same process, who would do it anyway, but out of another core's cache.
+    pub verify_reads: bool,
     /// For tests: called before every step that changes the drive.
     pub hook: Option<Hook>,
 }
 
 impl Default for StoreOptions {
     fn default() -> Self {
-        Self { node: NodeNumber(0), reserve_bytes: DEFAULT_RESERVE_BYTES, hook: None }
+        Self {
+            node: NodeNumber(0),
+            reserve_bytes: DEFAULT_RESERVE_BYTES,
+            verify_reads: false,
+            hook: None,
+        }
     }
 }
 

@@ -35,6 +35,8 @@ pub(super) struct OpenChunk {
     name: ChunkName,
     geometry: Geometry,
     seal: Seal,
+    /// To verify cells right after they were read.
+    key: Option<CellKey>,
 }
 
 impl OpenChunk {
@@ -68,7 +70,9 @@ impl OpenChunk {
         }
         let seal = read_at(&file, base + total - SEAL_BYTES as u64, SEAL_BYTES).map_err(failed)?;
         let seal = check_seal(located, geometry, &seal)?;
-        Ok(Self { file, base, name, geometry, seal })
+        let cluster = inner.cluster.get().filter(|_| inner.options.verify_reads);
+        let key = cluster.map(|cluster| CellKey::new(*cluster, name));
+        Ok(Self { file, base, name, geometry, seal, key })
     }
 
     /// How many cells.
@@ -80,7 +84,14 @@ impl OpenChunk {
     pub(super) fn cells(&self, cells: Range<u32>) -> Result<Vec<Cell>, NodeError> {
         let start = self.geometry.cell_offset(cells.start);
         let end = self.geometry.cell_offset(cells.end);
-        Ok(split_cells(self.geometry, cells, Bytes::from(self.read(start, end)?)))
+        let run = Bytes::from(self.read(start, end)?);
+        let mut found = split_cells(self.geometry, cells.clone(), run);
+        if let Some(key) = self.key {
+            for (cell, number) in found.iter_mut().zip(cells) {
+                cell.is_verified = key.checksum(number, &cell.data) == cell.checksum;
+            }
+        }
+        Ok(found)
     }
 
     /// The numbers of those of these cells that fail their checksum, read from the drive. Blocks.
@@ -156,7 +167,8 @@ fn split_cells(geometry: Geometry, cells: Range<u32>, mut run: Bytes) -> Vec<Cel
         let data = run.split_to(geometry.cell_len(cell));
         let mut checksum = [0; CHECKSUM_BYTES];
         checksum.copy_from_slice(&run.split_to(CHECKSUM_BYTES));
-        found.push(Cell { data, checksum: u64::from_le_bytes(checksum) });
+        let checksum = u64::from_le_bytes(checksum);
+        found.push(Cell { data, checksum, is_verified: false });
     }
     found
 }

@@ -167,7 +167,8 @@ async fn calls_side_by_side_are_not_mixed_up_and_fail_alone() {
     let count = 3 * SHORT_CALLS_AT_ONCE as u64;
     let others = (0..count).filter(|number| number % 3 == 0);
     for number in others {
-        let other = Cell { data: Bytes::from_static(b"other bytes"), checksum: 1 };
+        let other =
+            Cell { data: Bytes::from_static(b"other bytes"), checksum: 1, is_verified: false };
         fake.put_cell(name(number), LeaseId(1), other).await.unwrap();
     }
     let puts = join_all(start_puts(&remote, count as usize)).await;

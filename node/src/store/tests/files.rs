@@ -294,3 +294,20 @@ async fn puts_are_refused_before_the_reserve_is_touched() {
     let name = name(1, 1, 0);
     assert_eq!(put(&store, name, &cells(name, 9, 9, 0)).await, Err(NodeError::Draining));
 }
+
+#[tokio::test]
+async fn cells_are_verified_where_they_are_read_if_asked() {
+    let directory = tempfile::tempdir().unwrap();
+    let options = StoreOptions { verify_reads: true, ..StoreOptions::default() };
+    let store = Store::open(directory.path(), options).unwrap();
+    store.join(CLUSTER).unwrap();
+    let name = name(1, 1, 0);
+    put(&store, name, &cells(name, CELL, SIZE, 0)).await.unwrap();
+    let path = files_below(&directory.path().join("chunks")).pop().unwrap();
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[64 + CELL + 100] ^= 1;
+    std::fs::write(&path, &bytes).unwrap();
+    let read = get(&store, name, 0..4).await.unwrap();
+    let verified = read.iter().map(|cell| cell.is_verified).collect::<Vec<_>>();
+    assert_eq!(verified, [true, false, true, true]);
+}
