@@ -19,7 +19,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, IoSlice, Read, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 use uuid::Uuid;
 
@@ -40,6 +40,8 @@ pub(super) struct Drive {
     root: PathBuf,
     id: Uuid,
     device: u64,
+    /// Whose chunks are here, once that is known.
+    cluster: OnceLock<Uuid>,
     /// Size and free bytes, and when they were asked for.
     seen_room: Mutex<Option<(Instant, (u64, u64))>>,
     /// Holds the lock for as long as the drive is open.
@@ -68,8 +70,14 @@ impl Drive {
             Err(error) => return Err(fail(error)),
         };
         let device = fs::metadata(root).map_err(fail)?.dev();
-        let drive =
-            Self { root: root.to_owned(), id, device, seen_room: Mutex::default(), _lock: lock };
+        let drive = Self {
+            root: root.to_owned(),
+            id,
+            device,
+            cluster: OnceLock::new(),
+            seen_room: Mutex::default(),
+            _lock: lock,
+        };
         drive.make_folders(io).map_err(fail)?;
         Ok(drive)
     }
@@ -94,6 +102,17 @@ impl Drive {
     /// Notes whose chunks are here, or refuses another cluster: its rows know none of them, and
     /// its sweep would delete them all.
     pub(super) fn join(&self, cluster: Uuid, io: &Io) -> Result<(), OpenError> {
+        self.check_cluster(cluster, io)?;
+        self.cluster.get_or_init(|| cluster);
+        Ok(())
+    }
+
+    /// Whose chunks are here, if it has joined.
+    pub(super) fn cluster(&self) -> Option<Uuid> {
+        self.cluster.get().copied()
+    }
+
+    fn check_cluster(&self, cluster: Uuid, io: &Io) -> Result<(), OpenError> {
         let fail = |source| OpenError::io(&self.root, source);
         let found = match fs::read_to_string(self.root.join(CLUSTER_FILE)) {
             Ok(text) => text.trim().to_owned(),

@@ -47,7 +47,7 @@ use sixfold_proto::name::{ChunkName, CopyNumber, LeaseId, NodeNumber};
 use std::ops::Range;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use sync::DirectorySync;
 use threads::Threads;
 use uuid::Uuid;
@@ -79,8 +79,6 @@ struct Inner {
     /// Pieces that callers read and wrote.
     activity: AtomicU64,
     node: AtomicU16,
-    /// Whose chunks are here, once that is known.
-    cluster: OnceLock<Uuid>,
 }
 
 impl Store {
@@ -117,7 +115,6 @@ impl Store {
             draining: AtomicBool::new(false),
             activity: AtomicU64::new(0),
             node,
-            cluster: OnceLock::new(),
         });
         let (active, next) = (found.active, found.next_segment);
         let active = if found.seal_active { inner.seal_found(active) } else { active };
@@ -133,9 +130,7 @@ impl Store {
     /// Takes the drive for a cluster: the first one is remembered, and any other is refused.
     /// Blocks; to be called before the first chunk is put or deleted.
     pub fn join(&self, cluster: Uuid) -> Result<(), OpenError> {
-        self.inner.drive.join(cluster, &self.inner.io)?;
-        self.inner.cluster.get_or_init(|| cluster);
-        Ok(())
+        self.inner.drive.join(cluster, &self.inner.io)
     }
 
     /// The device that the directory is on: stores of one device share its fate.

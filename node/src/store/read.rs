@@ -70,8 +70,8 @@ impl OpenChunk {
         }
         let seal = read_at(&file, base + total - SEAL_BYTES as u64, SEAL_BYTES).map_err(failed)?;
         let seal = check_seal(located, geometry, &seal)?;
-        let cluster = inner.cluster.get().filter(|_| inner.options.verify_reads);
-        let key = cluster.map(|cluster| CellKey::new(*cluster, name));
+        let cluster = inner.drive.cluster().filter(|_| inner.options.verify_reads);
+        let key = cluster.map(|cluster| CellKey::new(cluster, name));
         Ok(Self { file, base, name, geometry, seal, key })
     }
 
