@@ -17,6 +17,19 @@ impl Cluster {
         healed
     }
 
+    /// Takes a node down and writes until its breaker is open, so that nothing is placed on it.
+    /// How many writes that takes is chance: not every extent is placed on the node.
+    async fn lose_node(&self, node: NodeNumber) {
+        self.node(node).down();
+        for _ in 0..200 {
+            if !self.data.0.directory.snapshot().is_usable(node) {
+                return;
+            }
+            drop(self.write(&bytes(1000)).await);
+        }
+        panic!("the breaker of node {node} stays closed");
+    }
+
     async fn rows(&self, body: &Body) -> Vec<Extent> {
         self.model.extents(body.id, 0).await.unwrap()
     }
@@ -77,11 +90,7 @@ async fn chunks_of_a_dead_node_move_to_one_that_has_none() {
     let cluster = Cluster::new(7).await;
     let body = cluster.committed(&bytes(5 * MIB + 77)).await;
     let dead = body.extents[0].placement[3];
-    cluster.node(dead).down();
-    // Its breaker opens, so that nothing is placed on it.
-    for _ in 0..10 {
-        drop(cluster.write(&bytes(1000)).await);
-    }
+    cluster.lose_node(dead).await;
     cluster.model.lose_chunks_on(&[dead], Lost::Every, None, 100).await.unwrap();
     let degraded = cluster.model.degraded_extents(None, 100).await.unwrap().len();
     assert!(degraded > 0);
@@ -106,10 +115,7 @@ async fn without_a_node_to_spare_nothing_is_crowded() {
     let cluster = Cluster::new(6).await;
     let body = cluster.committed(&bytes(2 * MIB)).await;
     let dead = NodeNumber(4);
-    cluster.node(dead).down();
-    for _ in 0..10 {
-        drop(cluster.write(&bytes(1000)).await);
-    }
+    cluster.lose_node(dead).await;
     cluster.model.lose_chunks_on(&[dead], Lost::Every, None, 100).await.unwrap();
     assert_eq!(cluster.heal().await, 0);
     cluster.check(&body).await;

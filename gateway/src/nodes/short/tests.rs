@@ -202,7 +202,7 @@ async fn when_a_node_dies_every_waiting_call_fails_at_once() {
     for put in join_all(puts).await {
         assert!(is_unavailable(put.as_ref().unwrap()), "{put:?}");
     }
-    assert!(killed.elapsed() < Duration::from_secs(1), "{:?}", killed.elapsed());
+    assert!(killed.elapsed() < Duration::from_secs(3), "{:?}", killed.elapsed());
     assert!(is_unavailable(&put(&remote, 1).await), "nobody listens");
     fake.fail(Faults::default());
     let _again = Server::start(fake, &server.address).await;
