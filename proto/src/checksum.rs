@@ -4,6 +4,7 @@
 //! from another cluster fails its check just as a flipped bit does. The checksum is against
 //! rot and mix-ups, not against an attacker who can write to a drive.
 
+use crate::chunks::Cell;
 use crate::name::ChunkName;
 use twox_hash::XxHash3_64;
 use uuid::Uuid;
@@ -30,6 +31,12 @@ impl CellKey {
         // all bits of the seed, so that neighbouring stripes have unrelated seeds.
         let seed = self.chunk_seed ^ u64::from(stripe).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         XxHash3_64::oneshot_with_seed(seed, cell)
+    }
+
+    /// Whether a cell is what was stored of stripe number `stripe`. One that this process has
+    /// verified is not hashed again.
+    pub fn matches(self, stripe: u32, cell: &Cell) -> bool {
+        cell.is_verified || self.checksum(stripe, &cell.data) == cell.checksum
     }
 }
 

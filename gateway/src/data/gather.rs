@@ -285,8 +285,7 @@ impl Gather {
 
     fn verified(&self, index: usize, stripe: &Stripe, cell: Cell) -> Result<Bytes, NodeError> {
         let key = CellKey::new(self.shared.directory.cluster(), self.name(index));
-        let is_right = cell.data.len() == stripe.cell_size
-            && (cell.is_verified || key.checksum(stripe.number, &cell.data) == cell.checksum);
+        let is_right = cell.data.len() == stripe.cell_size && key.matches(stripe.number, &cell);
         is_right
             .then_some(cell.data)
             .ok_or_else(|| NodeError::Damaged(format!("cell {} fails its checksum", stripe.number)))

@@ -8,11 +8,11 @@
 
 use super::copies::Unfinished;
 use super::lanes::Target;
+use super::moves::next_whole;
 use super::spread::{SpreadError, rebuild};
 use super::{ReadError, Shared};
 use crate::erasure::Geometry;
 use crate::meta::types::{ChunkSet, Extent, Move, Placement};
-use futures::StreamExt;
 use sixfold_proto::checksum::CellKey;
 use sixfold_proto::chunks::Chunks;
 use sixfold_proto::name::{CHUNKS_PER_EXTENT, ChunkIndex, ChunkName, LeaseId};
@@ -93,9 +93,9 @@ async fn is_whole(shared: &Shared, extent: &Extent, index: usize) -> bool {
     let Ok(mut cells) = node.get(name, 0..stripes).await else { return false };
     let key = CellKey::new(shared.directory.cluster(), name);
     for stripe in 0..stripes {
-        match tokio::time::timeout(shared.limits.cell_wait, cells.next()).await {
-            Ok(Some(Ok(cell))) if key.checksum(stripe, &cell.data) == cell.checksum => {}
-            _ => return false,
+        let cell = next_whole(&mut cells, key, stripe, shared.limits.cell_wait).await;
+        if cell.is_err() {
+            return false;
         }
     }
     true

@@ -7,7 +7,7 @@ use crate::meta::types::{ChunkSet, Extent, Move};
 use crate::placement::Wish;
 use futures::stream::{self, BoxStream, StreamExt};
 use sixfold_proto::checksum::CellKey;
-use sixfold_proto::chunks::{Cell, Chunks, NodeError, PutItem};
+use sixfold_proto::chunks::{Cell, Chunks, NodeError, PutItem, next_cell};
 use sixfold_proto::name::{ChunkIndex, ChunkName, LeaseId};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -89,6 +89,19 @@ async fn copy(
     }
 }
 
+/// The next cell of a chunk, waited for no longer than `patience`, if it is what was stored.
+pub(super) async fn next_whole(
+    cells: &mut CellStream,
+    key: CellKey,
+    stripe: u32,
+    patience: Duration,
+) -> Result<Cell, NodeError> {
+    let late = |_| Err(NodeError::Unavailable("no cell in time".to_owned()));
+    let cell = tokio::time::timeout(patience, next_cell(cells)).await.unwrap_or_else(late)?;
+    let rotten = || NodeError::Damaged(format!("cell {stripe} is rotten"));
+    key.matches(stripe, &cell).then_some(cell).ok_or_else(rotten)
+}
+
 /// What is not there or rotten is heal's from here on.
 fn unreadable(shared: &Shared, name: ChunkName, error: NodeError) -> NodeError {
     if matches!(error, NodeError::NotFound | NodeError::Damaged(_)) {
@@ -117,16 +130,7 @@ fn items(
             if stripe > stripes {
                 return None;
             }
-            let cell = match tokio::time::timeout(patience, cells.next()).await {
-                Ok(Some(cell)) => cell.and_then(|cell| {
-                    let is_right = key.checksum(stripe, &cell.data) == cell.checksum;
-                    let rotten = || NodeError::Damaged(format!("cell {stripe} is rotten"));
-                    is_right.then_some(cell).ok_or_else(rotten)
-                }),
-                Ok(None) => Err(NodeError::Damaged("the chunk ends early".to_owned())),
-                Err(_) => Err(NodeError::Unavailable("no cell in time".to_owned())),
-            };
-            match cell {
+            match next_whole(&mut cells, key, stripe, patience).await {
                 Ok(cell) => Some((PutItem::Cell(cell), (stripe + 1, cells))),
                 Err(error) => {
                     *failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);

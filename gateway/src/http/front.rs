@@ -69,10 +69,8 @@ impl Front {
             Place::Bucket | Place::Object => request,
         };
         let record = Arc::new(RequestRecord::new(request.method().clone(), target));
-        let is_virtual_host =
-            host(&request).is_some_and(|host| self.0.domains.bucket(host).is_some());
-        let health = (!is_virtual_host).then(|| self.0.health.answer(&request)).flatten();
-        if let Some(answer) = health {
+        let probed = self.0.health.answer(&request);
+        if let Some(answer) = probed.filter(|_| !self.names_bucket(&request)) {
             let _ = record.operation.set(HEALTH.to_owned());
             return LoggedBody::wrap(response::complete(answer, &record).await, record, None);
         }
@@ -171,6 +169,11 @@ impl Front {
             }
             (None, None) => Body::http_body_unsync(body),
         }
+    }
+
+    /// Whether the host does: every path is a key then, that of a probe as well.
+    fn names_bucket<B>(&self, request: &Request<B>) -> bool {
+        host(request).is_some_and(|host| self.0.domains.bucket(host).is_some())
     }
 
     fn target<B>(&self, request: &Request<B>) -> Target {

@@ -1,9 +1,9 @@
 //! Ends the leases of processes that are gone, so that their leftovers can be swept.
 
-use super::{Job, JobPace, Paces, Progress};
+use super::{Job, JobPace, Paces, Progress, lock};
 use crate::meta::Meta;
 use async_trait::async_trait;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -40,7 +40,7 @@ impl EndLeases {
 
     /// Notes an answer or a failure; says for how long there have been answers.
     fn note(&self, is_answer: bool) -> Duration {
-        let mut answering = self.answering.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut answering = lock(&self.answering);
         let now = Instant::now();
         let known = answering.filter(|known| now.duration_since(known.last) < self.silent);
         let since = known.map_or(now, |known| known.since);

@@ -4,7 +4,7 @@
 //! A unit of work is a page of the degraded extents, at risk first. What can't be healed now, for
 //! want of a node or of chunks, is passed by until the next round.
 
-use super::{Job, JobPace, Mover, Paces, Progress};
+use super::{Job, JobPace, Mover, Paces, Progress, lock};
 use crate::data::ReadError;
 use crate::meta::Meta;
 use crate::meta::types::{Extent, ExtentCursor, Lost, Move, RiskCursor};
@@ -12,7 +12,7 @@ use crate::nodes::Directory;
 use async_trait::async_trait;
 use futures::StreamExt;
 use sixfold_proto::name::NodeNumber;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// Extents of one unit of work.
@@ -178,10 +178,6 @@ impl Job for Heal {
         let healed = healed as u64;
         Ok(if is_over { Progress::Idle(healed) } else { Progress::More(healed) })
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

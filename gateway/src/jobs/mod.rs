@@ -28,7 +28,7 @@ use crate::meta::Meta;
 use crate::nodes::{Directory, Liveness};
 use sixfold_proto::chunks::Chunks;
 use sixfold_proto::name::NodeNumber;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// How jobs reach nodes.
 pub trait Nodes: Send + Sync + 'static {
@@ -60,6 +60,10 @@ impl Mover {
     pub fn new(data: Data, lease: Arc<dyn CurrentLease>) -> Self {
         Self { data, lease }
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Every job of a server or gateway.

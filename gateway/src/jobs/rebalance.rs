@@ -8,7 +8,7 @@
 //! Where a drain has moved everything, the node is swept here at once, until it is empty.
 
 use super::sweep::sweep_page;
-use super::{Job, JobPace, Mover, Nodes, Paces, Progress};
+use super::{Job, JobPace, Mover, Nodes, Paces, Progress, lock};
 use crate::meta::Meta;
 use crate::meta::types::{Claimant, Extent, ExtentCursor, Placed};
 use crate::nodes::Directory;
@@ -16,7 +16,7 @@ use crate::placement::Wish;
 use async_trait::async_trait;
 use futures::StreamExt;
 use sixfold_proto::name::NodeNumber;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 const NAME: &str = "rebalance";
@@ -312,10 +312,6 @@ impl Round {
         };
         format!("{what} ({moved} chunks moved in this round, {left} wait)")
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

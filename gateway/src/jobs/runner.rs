@@ -1,12 +1,12 @@
 //! Runs jobs: waits, works, backs off after errors, and shows how they are.
 
-use super::JobPace;
+use super::{JobPace, lock};
 use crate::meta::Meta;
 use crate::shutdown::Shutdown;
 use async_trait::async_trait;
 use sixfold_proto::jobs::JobReport;
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
@@ -156,7 +156,7 @@ impl Runner {
     }
 
     fn states(&self) -> MutexGuard<'_, BTreeMap<&'static str, JobState>> {
-        self.states.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.states)
     }
 
     /// Notes how a unit ended and says how long to wait.

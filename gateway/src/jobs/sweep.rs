@@ -4,7 +4,7 @@
 //! A unit of work is a page of one node. The rule for deleting is the database's
 //! ([`Meta::condemned`]) and the node's (the copy number must still be the one listed).
 
-use super::{Job, JobPace, Nodes, Paces, Progress};
+use super::{Job, JobPace, Nodes, Paces, Progress, lock};
 use crate::meta::Meta;
 use crate::meta::types::NodeState;
 use anyhow::Context;
@@ -13,7 +13,7 @@ use futures::StreamExt;
 use sixfold_proto::chunks::{Chunks, NodeError};
 use sixfold_proto::name::{ChunkName, CopyNumber, NodeNumber};
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// Chunks of one page: one statement of a few milliseconds.
@@ -58,17 +58,17 @@ impl Sweep {
     }
 
     fn position(&self) -> Option<(NodeNumber, Option<ChunkName>)> {
-        let round = self.round.lock().unwrap_or_else(PoisonError::into_inner);
+        let round = lock(&self.round);
         round.nodes.front().map(|node| (*node, round.after))
     }
 
     fn set(&self, round: Round) {
-        *self.round.lock().unwrap_or_else(PoisonError::into_inner) = round;
+        *lock(&self.round) = round;
     }
 
     /// Goes on behind `after`, or with the next node.
     fn advance(&self, after: Option<ChunkName>) {
-        let mut round = self.round.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut round = lock(&self.round);
         round.after = after;
         if after.is_none() {
             round.nodes.pop_front();

@@ -47,12 +47,11 @@ impl Home {
     /// Finds the files, and makes the directories at the very first start. Later a missing
     /// drive's directory is a lost drive and is not made anew.
     pub(super) fn open(storage: &StorageConfig) -> anyhow::Result<Self> {
-        let Some(first) = storage.dirs.first() else {
+        let (Some(first), Some(meta)) = (storage.dirs.first(), meta(storage)) else {
             anyhow::bail!(
                 "no directory given: name one for the data, as in `sixfold server ./data`"
             );
         };
-        let meta = meta(storage).unwrap_or_else(|| first.join("meta"));
         let is_new = !has_signs(&meta);
         let drives = drives(storage);
         make(&meta)?;

@@ -88,7 +88,7 @@ impl OpenChunk {
         let mut found = split_cells(self.geometry, cells.clone(), run);
         if let Some(key) = self.key {
             for (cell, number) in found.iter_mut().zip(cells) {
-                cell.is_verified = key.checksum(number, &cell.data) == cell.checksum;
+                cell.is_verified = key.matches(number, cell);
             }
         }
         Ok(found)
@@ -107,7 +107,7 @@ impl OpenChunk {
             // drive must not push everything else out of memory.
             forget_cached(&self.file, self.base + run.start, run.end - run.start);
             for cell in self.cells(number..number + 1)? {
-                if key.checksum(number, &cell.data) != cell.checksum {
+                if !key.matches(number, &cell) {
                     rotten.push(number);
                 }
             }
