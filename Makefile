@@ -23,7 +23,7 @@ PREFIX ?= /usr/local
 
 ROOT_SHELL := $(if $(filter 0,$(shell id -u)),,sudo)
 
-.PHONY: help run build install reachable postgresql check test test-code test-memory demo bench bench-quick bench-growth bench-micro profile docs sqlx deny
+.PHONY: help run build install reachable postgresql check test test-code test-long test-memory demo bench bench-quick bench-growth bench-micro profile docs sqlx deny
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -109,6 +109,8 @@ bench-micro: postgresql ## codec, hashing, ring, chunk store and commit by thems
 
 profile: postgresql build ## flame graphs of the hot paths, below PROFILE (profile/)
 	@SIXFOLD_BIN_DIR="$$CARGO_TARGET_DIR/release" scripts/profile.sh $(PROFILE) $(BENCH_PROGRAM)
+
+test-long: test-memory ## the long forms of the failures in docs/reliability.md
 
 test-memory: postgresql build ## memory under large bodies in full: 32 of 512 MiB, one of 5 GiB
 	@SIXFOLD_BIN_DIR="$$CARGO_TARGET_DIR/release" SIXFOLD_MEMORY_MIB=512 \

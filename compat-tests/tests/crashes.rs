@@ -69,7 +69,7 @@ async fn killed_under_load(form: Form) {
 
 /// Everything at once, PostgreSQL included, as a power cut does it to processes.
 #[tokio::test(flavor = "multi_thread")]
-async fn everything_killed() {
+async fn f01_everything_killed() {
     let mut server = Server::start(Form::Embedded);
     make_bucket(&server).await;
     let (address, signer) = (server.address().to_owned(), server.signer());
@@ -135,11 +135,11 @@ fn descendants(of: u32) -> Vec<u32> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn killed_under_load_embedded() {
+async fn f01_killed_under_load_embedded() {
     killed_under_load(Form::Embedded).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn killed_under_load_separate() {
+async fn f01_killed_under_load_separate() {
     killed_under_load(Form::Separate).await;
 }

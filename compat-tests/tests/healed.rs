@@ -27,7 +27,7 @@ async fn check_all(server: &Server) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_dead_node_had_is_made_anew() {
+async fn f28_what_a_dead_node_had_is_made_anew() {
     let plan = Plan::new(Form::Separate)
         .set("SIXFOLD_HEARTBEAT", "500ms")
         .set("SIXFOLD_DEAD_AFTER", "2s")

@@ -64,11 +64,11 @@ fn report(server: &mut Server, what: &str, started: Instant) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn embedded() {
+async fn f32_memory_is_bounded_embedded() {
     check(Form::Embedded).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn separate() {
+async fn f32_memory_is_bounded_separate() {
     check(Form::Separate).await;
 }

@@ -60,7 +60,7 @@ async fn health(server: &Server, path: &str) -> u16 {
 /// No node and no lease ends because the database was away, longer than it takes a node to be
 /// called dead; a node that starts meanwhile registers when it is back.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_database_is_away_and_comes_back() {
+async fn f36_the_database_is_away_and_comes_back() {
     let mut server = start(Plan::new(Form::Separate)).await;
     let body = Body::new(1, 3 * MIB + 1);
     let (address, signer) = (server.address().to_owned(), server.signer());
@@ -213,7 +213,7 @@ async fn another_secret_is_refused_by_name() {
 /// A full drive is passed by; when all are full, writes get 507, reads and deletes work, and what
 /// was deleted can be written again.
 #[tokio::test(flavor = "multi_thread")]
-async fn full_drives_refuse_and_recover() {
+async fn f07_full_drives_refuse_and_recover() {
     let plan = Plan::new(Form::Separate)
         .drives_of_mib([16, 40, 40, 40, 40, 40])
         .set("SIXFOLD_FREED_FOR", "1s")

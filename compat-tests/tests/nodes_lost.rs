@@ -117,7 +117,7 @@ async fn killed_in_mid_stream(form: Form) {
 
 /// A node that is frozen holds nobody up for long.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_frozen_node_delays_nothing() {
+async fn f06_a_frozen_node_delays_nothing() {
     let mut server = start(Form::Separate).await;
     write_all(&server, "before").await;
     server.node(2).freeze();
@@ -131,7 +131,7 @@ async fn a_frozen_node_delays_nothing() {
 
 /// An upload that the client gives up leaves nothing visible, and the connection's end harms nobody.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_upload_cut_short_is_not_there() {
+async fn f29_an_upload_cut_short_is_not_there() {
     let server = start(Form::Embedded).await;
     let (address, signer) = (server.address(), server.signer());
     let wire = Request::put("/kept/cut").body(vec![3; 5_000_000]).sign(&signer, address);
@@ -144,34 +144,34 @@ async fn an_upload_cut_short_is_not_there() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn any_two_embedded() {
+async fn f04_pairs_of_drives_gone_embedded() {
     // Three pairs: an embedded node is looked at again after 30 s only.
     any_two(Form::Embedded, &[(0, 1), (2, 4), (3, 5)]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn any_two_separate() {
+async fn f04_all_pairs_of_nodes_down() {
     let seconds = |first| (first + 1..NODE_COUNT).map(move |second| (first, second));
     let pairs: Vec<_> = (0..NODE_COUNT).flat_map(seconds).collect();
     any_two(Form::Separate, &pairs).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn three_embedded() {
+async fn f05_three_drives_gone_embedded() {
     three(Form::Embedded).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn three_separate() {
+async fn f05_three_nodes_down_separate() {
     three(Form::Separate).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn killed_in_mid_stream_embedded() {
+async fn f03_killed_in_mid_stream_embedded() {
     killed_in_mid_stream(Form::Embedded).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn killed_in_mid_stream_separate() {
+async fn f03_killed_in_mid_stream_separate() {
     killed_in_mid_stream(Form::Separate).await;
 }

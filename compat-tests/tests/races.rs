@@ -97,16 +97,16 @@ async fn check_completions(server: &Server) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn completions() {
+async fn f20_completions_and_aborts_that_meet() {
     check_completions(&Server::start(Form::Embedded)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn embedded() {
+async fn f17_conditional_writers_embedded() {
     check(Form::Embedded).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn separate() {
+async fn f17_conditional_writers_separate() {
     check(Form::Separate).await;
 }

@@ -227,3 +227,44 @@ fn pages_name_only_commands_that_exist() {
     assert!(named > 5, "no commands were found");
     report("commands that the Makefile lacks", &broken);
 }
+
+/// The failures that `docs/reliability.md` must list, F01 to this one.
+const LAST_FAILURE: usize = 39;
+
+#[test]
+fn every_failure_is_listed_with_tests_that_exist() {
+    let page = fs::read_to_string(root().join("docs/reliability.md")).unwrap();
+    let sources = sources();
+    let lines = sources.iter().flat_map(|source| &source.lines);
+    let declared: Vec<&str> = lines
+        .filter_map(|line| line.split_once("fn "))
+        .filter_map(|(_, rest)| rest.split(['(', '<']).next())
+        .collect();
+    let absent: Vec<String> =
+        failure_tests(&page).filter(|name| !declared.contains(name)).map(str::to_owned).collect();
+    report("tests that the page of failures names and that do not exist", &absent);
+
+    let mut without = Vec::new();
+    for number in 1..=LAST_FAILURE {
+        let row = page.lines().find(|line| line.starts_with(&format!("| F{number:02} |")));
+        let own = format!("f{number:02}_");
+        if !row.is_some_and(|row| {
+            row.contains("left for later") || failure_tests(row).any(|name| name.starts_with(&own))
+        }) {
+            without.push(format!("F{number:02}"));
+        }
+    }
+    report("failures without a row, or with neither a test nor a word on when", &without);
+}
+
+/// The names of failures' tests in a text.
+fn failure_tests(text: &str) -> impl Iterator<Item = &str> {
+    text.split('`').filter(|word| is_failure_test(word))
+}
+
+/// Whether a word is the name of a failure's test, as `f04_all_pairs_of_nodes_down`.
+fn is_failure_test(word: &str) -> bool {
+    let bytes = word.as_bytes();
+    let is_numbered = bytes.len() > 4 && bytes[0] == b'f' && bytes[3] == b'_';
+    is_numbered && bytes[1..3].iter().all(u8::is_ascii_digit)
+}

@@ -50,7 +50,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cell_in_any_other_place_has_another_checksum() {
+    fn f09_a_cell_in_any_other_place_has_another_checksum() {
         let cluster = Uuid::from_u128(7);
         let right = CellKey::new(cluster, name(1, 2)).checksum(3, b"cell");
         for wrong in [

@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_deleted_key_is_gone_and_absence_is_not_remembered() {
+    async fn f37_a_deleted_key_is_gone_and_absence_is_not_remembered() {
         let (meta, keys) = keys();
         assert!(keys.look_up("SXNEW").await.unwrap().is_none());
         keys.replace("root", "SXNEW", Secret::new("secret")).await.unwrap();
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_another_process_deleted_is_refused_after_a_named_time() {
+    async fn f37_what_another_process_deleted_is_refused_after_a_named_time() {
         let (meta, keys) = keys();
         let key = keys.create("alt").await.unwrap();
         keys.look_up(&key.access_key).await.unwrap();

@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_slow_body_passes_and_an_idle_one_does_not() {
+    async fn f30_a_slow_body_passes_and_an_idle_one_does_not() {
         let limit = Duration::from_millis(400);
         let fate = Fate::default();
         let slow = IdleLimited::new(paused(vec![150; 4]), limit, fate.clone());

@@ -128,7 +128,7 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     #[tokio::test]
-    async fn a_reader_that_takes_nothing_ends_the_connection() {
+    async fn f30_a_reader_that_takes_nothing_ends_the_connection() {
         let (ours, _theirs) = tokio::io::duplex(64);
         let mut stream = Guarded::new(ours, Duration::from_millis(50));
         let error = stream.write_all(&[0; 1024]).await.unwrap_err();

@@ -135,7 +135,7 @@ async fn deleted_and_overwritten_objects_leave_the_nodes() {
 }
 
 #[tokio::test]
-async fn a_body_is_kept_while_an_older_read_runs() {
+async fn f19_a_body_is_kept_while_an_older_read_runs() {
     let world = World::new().await;
     world.put("key").await;
     world.delete("key").await;
@@ -147,7 +147,7 @@ async fn a_body_is_kept_while_an_older_read_runs() {
 }
 
 #[tokio::test]
-async fn a_node_that_was_away_is_swept_once_the_writer_has_gone() {
+async fn f22_a_node_that_was_away_is_swept_once_the_writer_has_gone() {
     let world = World::new().await;
     for key in 0..10 {
         world.put(&key.to_string()).await;
@@ -167,7 +167,7 @@ async fn a_node_that_was_away_is_swept_once_the_writer_has_gone() {
 }
 
 #[tokio::test]
-async fn leftovers_are_swept_and_live_or_fresh_chunks_are_not() {
+async fn f01_leftovers_are_swept_and_live_or_fresh_chunks_are_not() {
     let world = World::new().await;
     world.put("kept").await;
     world.write().await;

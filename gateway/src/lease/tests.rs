@@ -40,7 +40,7 @@ async fn an_ended_lease_is_replaced() {
 }
 
 #[tokio::test]
-async fn clocks_are_compared_in_the_middle_of_the_call() {
+async fn f25_clocks_are_compared_in_the_middle_of_the_call() {
     let (_, lease) = begin().await;
     assert_eq!(lease.clock_state(), ClockState::Fine);
     let now = OffsetDateTime::now_utc();

@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_message_is_refused_before_it_is_waited_for() {
+    fn f33_what_is_no_message_is_refused_before_it_is_waited_for() {
         let size = (MAX_MESSAGE_BYTES as u32 + 1).to_be_bytes();
         for wrong in [vec![1, 0, 0, 0, 9], [&[0][..], &size].concat()] {
             let mut held = Held::default();

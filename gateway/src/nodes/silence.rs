@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn a_node_without_heartbeats_falls_silent_and_dies() {
+    fn f28_a_node_without_heartbeats_falls_silent_and_dies() {
         let mut silence = first(1);
         let mut seen = vec![liveness(silence)];
         for age in [6, 11, 16] {
@@ -84,13 +84,13 @@ mod tests {
     }
 
     #[test]
-    fn a_database_that_was_away_kills_no_node() {
+    fn f36_a_database_that_was_away_kills_no_node() {
         assert_ne!(liveness(next(first(2), 600, 598)), Liveness::Dead);
         assert_ne!(liveness(first(86_400)), Liveness::Dead);
     }
 
     #[test]
-    fn a_call_that_succeeded_outweighs_missing_heartbeats() {
+    fn f28_a_call_that_succeeded_outweighs_missing_heartbeats() {
         let dead = Silence(seconds(100));
         assert_eq!(liveness(dead), Liveness::Dead);
         assert_eq!(dead.liveness(Some(seconds(3)), &NodeLimits::default()), Liveness::Alive);

@@ -230,7 +230,7 @@ async fn cve_2026_33186_paths_without_a_slash_want_the_secret_too() {
 }
 
 #[tokio::test]
-async fn a_put_for_another_node_or_registration_is_refused() {
+async fn f24_a_put_for_another_node_or_registration_is_refused() {
     let (_directory, store, channel) = node().await;
     let name = crate::conformance::name(1, 1, 1);
     let right = header(name, LeaseId(1));

@@ -61,7 +61,7 @@ async fn full_cells_are_passed_on_without_a_copy() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_slow_client_holds_a_few_stripes_and_no_more() {
+async fn f32_a_slow_client_holds_a_few_stripes_and_no_more() {
     let cluster = Cluster::with_limits(6, DataLimits { stripes_per_extent: 8, ..limits() }).await;
     let body = cluster.committed(&bytes(40 * MIB)).await;
     let range = 0..40 * MIB as u64;
@@ -81,7 +81,7 @@ async fn a_slow_client_holds_a_few_stripes_and_no_more() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_room_for_stripes_a_read_is_told_to_slow_down() {
+async fn f32_without_room_for_stripes_a_read_is_told_to_slow_down() {
     let limits = DataLimits { stripes_in_process: 1, ..limits() };
     let cluster = Cluster::with_limits(6, limits).await;
     let small = cluster.committed(&bytes(1000)).await;
@@ -115,7 +115,7 @@ async fn while_room_is_scarce_nobody_reads_far_ahead() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_running_read_is_known_and_cut_in_time() {
+async fn f19_a_running_read_is_known_and_cut_in_time() {
     let limits = DataLimits { read_cut: Duration::from_millis(300), ..limits() };
     let cluster = Cluster::with_limits(6, limits).await;
     let body = cluster.committed(&bytes(12 * MIB)).await;

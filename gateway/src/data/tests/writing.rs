@@ -67,7 +67,7 @@ async fn a_failing_source_is_passed_on_and_leaves_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_write_that_is_dropped_leaves_nothing() {
+async fn f29_a_write_that_is_dropped_leaves_nothing() {
     let cluster = Cluster::new(6).await;
     let frames = futures::stream::iter([Ok::<_, ()>(bytes(5 * MIB))]);
     let source = futures::StreamExt::chain(frames, futures::stream::pending());
@@ -158,7 +158,7 @@ fn assert_rows_are_true(cluster: &Cluster, body: &Body) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nodes_that_die_in_a_spread_are_made_good() {
+async fn f02_nodes_that_die_in_a_spread_are_made_good() {
     for dies_after in [0, 1] {
         for count in [1, 2] {
             let faults = Faults { put_dies_after: Some(dies_after), ..Faults::default() };
@@ -172,7 +172,7 @@ async fn nodes_that_die_in_a_spread_are_made_good() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nodes_that_hang_are_given_up_after_a_while() {
+async fn f06_nodes_that_hang_are_given_up_after_a_while() {
     for size in [1000, 6 * MIB] {
         let faults = Faults { put_stalls_after: Some(0), ..Faults::default() };
         let begun = Instant::now();
@@ -199,7 +199,7 @@ async fn three_nodes_of_six_that_refuse_are_an_error() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn full_nodes_are_passed_by_and_all_full_is_full() {
+async fn f07_full_nodes_are_passed_by_and_all_full_is_full() {
     let cluster = Cluster::new(8).await;
     let full = Faults { refuses_puts: Some(NodeError::Full), ..Faults::default() };
     for node in &cluster.nodes[..2] {
@@ -221,7 +221,7 @@ async fn full_nodes_are_passed_by_and_all_full_is_full() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn more_writes_than_there_is_room_for_take_turns() {
+async fn f32_more_writes_than_there_is_room_for_take_turns() {
     let limits = DataLimits {
         stripes_in_process: 3,
         stripe_wait: Duration::from_secs(20),
@@ -237,7 +237,7 @@ async fn more_writes_than_there_is_room_for_take_turns() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_room_for_stripes_a_write_is_told_to_slow_down() {
+async fn f32_without_room_for_stripes_a_write_is_told_to_slow_down() {
     let limits = DataLimits { stripes_in_process: 1, ..limits() };
     let cluster = Cluster::with_limits(6, limits).await;
     let held = futures::stream::iter([Ok::<_, ()>(bytes(MIB / 2))]);

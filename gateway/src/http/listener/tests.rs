@@ -49,7 +49,7 @@ async fn f30_a_header_that_never_ends_is_cut() {
 }
 
 #[tokio::test]
-async fn broken_framing_is_refused_and_the_connection_closed() {
+async fn f31_broken_framing_is_refused_and_the_connection_closed() {
     let (address, _) = start(Duration::ZERO, CancellationToken::new()).await;
     for head in [
         "content-length: 5\r\ncontent-length: 6",

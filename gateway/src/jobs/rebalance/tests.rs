@@ -233,7 +233,7 @@ async fn f34_two_runners_and_a_broken_one_do_no_harm() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_lease_that_ended_moves_nothing() {
+async fn f34_a_lease_that_ended_moves_nothing() {
     let world = World::filled(7).await;
     let job = world.job();
     world.decide(2, NodeState::Draining).await;
@@ -245,7 +245,7 @@ async fn a_lease_that_ended_moves_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn while_more_than_two_are_silent_nothing_moves() {
+async fn f28_while_more_than_two_are_silent_nothing_moves() {
     let world = World::filled(9).await;
     let job = world.job();
     world.round(&job).await;

@@ -58,7 +58,7 @@ async fn lease_end_against_commit(is_committed: bool) {
 }
 
 #[tokio::test]
-async fn a_lease_ends_after_the_commit_that_saw_it() {
+async fn f15_a_lease_ends_after_the_commit_that_saw_it() {
     lease_end_against_commit(true).await;
 }
 
@@ -69,7 +69,7 @@ async fn what_a_commit_gave_up_is_condemned_once_its_lease_has_ended() {
 
 /// A copy takes its reference while the source is deleted: the body lives on.
 #[tokio::test]
-async fn a_body_shared_while_it_is_deleted_is_not_collected() {
+async fn f16_a_body_shared_while_it_is_deleted_is_not_collected() {
     let (pg, url) = pg().await;
     let (bucket, lease) = (bucket(&pg).await, pg.begin_lease("test").await.unwrap());
     put(&pg, lease, &bucket, "source").await;

@@ -63,6 +63,6 @@ cases! {
         joins_the_parts, answers_the_same_list_the_same, replaces_a_part,
         frees_parts_that_are_not_listed, refuses_a_list_that_is_not_stored,
         checks_the_condition, gives_up_and_frees, completes_an_empty_object,
-        expires_only_idle_ones, lists_uploads_in_pages, lists_parts_in_pages,
+        f35_expires_only_idle_ones, lists_uploads_in_pages, lists_parts_in_pages,
         belongs_to_one_key;
 }

@@ -128,7 +128,7 @@ pub(super) async fn completes_an_empty_object(meta: &dyn Meta) {
     assert_eq!((found.version.unwrap().body, found.extents.len()), (None, 0));
 }
 
-pub(super) async fn expires_only_idle_ones(meta: &dyn Meta) {
+pub(super) async fn f35_expires_only_idle_ones(meta: &dyn Meta) {
     let fixture = Fixture::new(meta).await;
     let active = fixture.start_upload("key").await;
     let idle = fixture.start_upload("key").await;

@@ -93,7 +93,7 @@ async fn proxied(connections: u32) -> (TestDatabase, Proxy, Pg) {
 }
 
 #[tokio::test]
-async fn a_commit_whose_answer_is_lost_has_succeeded() {
+async fn f13_a_commit_whose_answer_is_lost_has_succeeded() {
     // One connection: the statement is prepared on it, so that what is lost is its answer.
     let (database, proxy, pg) = proxied(1).await;
     let fixture = Fixture::new(&pg).await;
@@ -110,7 +110,7 @@ async fn a_commit_whose_answer_is_lost_has_succeeded() {
 }
 
 #[tokio::test]
-async fn a_commit_that_never_arrived_is_refused_for_good() {
+async fn f13_a_commit_that_never_arrived_is_refused_for_good() {
     let (database, proxy, pg) = proxied(4).await;
     let fixture = Fixture::new(&pg).await;
     fixture.put("warm", "e").await;
@@ -127,7 +127,7 @@ async fn a_commit_that_never_arrived_is_refused_for_good() {
 
 /// Connections whose other end went away without a word must not keep their places in the pool.
 #[tokio::test]
-async fn a_pool_full_of_silent_connections_recovers() {
+async fn f12_a_pool_full_of_silent_connections_recovers() {
     let (_database, proxy, pg) = proxied(2).await;
     let fixture = Fixture::new(&pg).await;
     fixture.put("warm", "e").await;
@@ -143,7 +143,7 @@ async fn a_pool_full_of_silent_connections_recovers() {
 }
 
 #[tokio::test]
-async fn every_call_fails_in_time_and_the_pool_recovers() {
+async fn f12_every_call_fails_in_time_and_the_pool_recovers() {
     let (_database, proxy, pg) = proxied(4).await;
     let fixture = Fixture::new(&pg).await;
     fixture.put("warm", "e").await;

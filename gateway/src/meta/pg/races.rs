@@ -138,7 +138,7 @@ async fn a_crowd_on_one_key_gets_answers_in_time() {
 }
 
 #[tokio::test]
-async fn sixteen_if_none_match_store_one_object() {
+async fn f17_sixteen_if_none_match_store_one_object() {
     let database = fresh_database().await;
     let fixture = Fixture::new(&database.pg).await;
     let tasks: Vec<_> = (0..16)
@@ -209,7 +209,7 @@ async fn an_upload_does_not_slip_into_a_bucket_that_goes() {
 }
 
 #[tokio::test]
-async fn ending_a_lease_waits_for_the_commits_under_it() {
+async fn f15_ending_a_lease_waits_for_the_commits_under_it() {
     let database = fresh_database().await;
     let fixture = Fixture::new(&database.pg).await;
     let mut held = begin(&database).await;
@@ -222,7 +222,7 @@ async fn ending_a_lease_waits_for_the_commits_under_it() {
 }
 
 #[tokio::test]
-async fn a_commit_under_a_lease_that_ends_is_refused() {
+async fn f15_a_commit_under_a_lease_that_ends_is_refused() {
     let database = fresh_database().await;
     let fixture = Fixture::new(&database.pg).await;
     let mut held = begin(&database).await;
@@ -246,7 +246,7 @@ async fn a_renewal_does_not_wait_for_commits() {
 }
 
 #[tokio::test]
-async fn of_complete_and_abort_one_happens() {
+async fn f20_of_complete_and_abort_one_happens() {
     let database = fresh_database().await;
     let fixture = Fixture::new(&database.pg).await;
     let completion = prepare_upload(&fixture).await;
@@ -269,7 +269,7 @@ async fn of_complete_and_abort_one_happens() {
 }
 
 #[tokio::test]
-async fn two_completions_answer_the_same() {
+async fn f21_two_completions_answer_the_same() {
     let database = fresh_database().await;
     let fixture = Fixture::versioned(&database.pg).await;
     let completion = prepare_upload(&fixture).await;
@@ -286,7 +286,7 @@ async fn two_completions_answer_the_same() {
 }
 
 #[tokio::test]
-async fn a_part_is_in_the_completion_or_refused() {
+async fn f21_a_part_is_in_the_completion_or_refused() {
     let database = fresh_database().await;
     let fixture = Fixture::new(&database.pg).await;
     let completion = prepare_upload(&fixture).await;
@@ -315,7 +315,7 @@ async fn a_part_is_in_the_completion_or_refused() {
 }
 
 #[tokio::test]
-async fn of_two_equal_parts_the_last_to_finish_stays() {
+async fn f21_of_two_equal_parts_the_last_to_finish_stays() {
     let database = fresh_database().await;
     let fixture = Fixture::new(&database.pg).await;
     let upload = fixture.start_upload("key").await;
@@ -337,7 +337,7 @@ async fn of_two_equal_parts_the_last_to_finish_stays() {
 }
 
 #[tokio::test]
-async fn a_copy_shares_the_body_or_finds_it_gone() {
+async fn f16_a_copy_shares_the_body_or_finds_it_gone() {
     let database = fresh_database().await;
     let fixture = Fixture::new(&database.pg).await;
     let (_, source) = fixture.put("source", "e1").await;
@@ -383,7 +383,7 @@ async fn copies_over_each_other_do_not_deadlock() {
 }
 
 #[tokio::test]
-async fn resolving_waits_for_the_lost_commit() {
+async fn f13_resolving_waits_for_the_lost_commit() {
     let database = fresh_database().await;
     let fixture = Fixture::new(&database.pg).await;
     let lost = fixture.commit("key", "lost");
@@ -398,7 +398,7 @@ async fn resolving_waits_for_the_lost_commit() {
 }
 
 #[tokio::test]
-async fn a_resolved_commit_can_never_succeed() {
+async fn f13_a_resolved_commit_can_never_succeed() {
     let database = fresh_database().await;
     let fixture = Fixture::new(&database.pg).await;
     let lost = fixture.commit("key", "lost");
@@ -411,7 +411,7 @@ async fn a_resolved_commit_can_never_succeed() {
 }
 
 #[tokio::test]
-async fn a_connection_lost_in_a_commit_is_resolved() {
+async fn f13_a_connection_lost_in_a_commit_is_resolved() {
     let database = fresh_database().await;
     let fixture = Fixture::new(&database.pg).await;
     // Every commit of this key is followed by the end of its connection.

@@ -117,7 +117,7 @@ async fn many_puts_share_a_stream_and_come_back() {
 }
 
 #[tokio::test]
-async fn a_message_that_is_too_large_ends_the_stream_and_nothing_else() {
+async fn f33_a_message_that_is_too_large_ends_the_stream_and_nothing_else() {
     let (_directory, store, channel) = node().await;
     let (small, large) = (name(3, 1, 1), name(3, 2, 1));
     let too_large = sixfold_proto::MAX_MESSAGE_BYTES + 1;

@@ -15,7 +15,7 @@ const CELL: usize = 100_000;
 const SIZE: usize = 3 * CELL + 17;
 
 #[tokio::test]
-async fn every_damage_is_found() {
+async fn f09_every_damage_is_found() {
     let directory = tempfile::tempdir().unwrap();
     let store = open(directory.path());
     let name = name(1, 1, 0);
@@ -77,7 +77,7 @@ async fn a_rotten_chunk_may_be_replaced_but_not_by_itself_unnoticed() {
 }
 
 #[tokio::test]
-async fn another_chunks_file_under_this_name_is_damage() {
+async fn f09_another_chunks_file_under_this_name_is_damage() {
     let directory = tempfile::tempdir().unwrap();
     let store = open(directory.path());
     let (one, two) = (name(1, 1, 0), name(1, 1, 1));
@@ -93,7 +93,7 @@ async fn another_chunks_file_under_this_name_is_damage() {
 /// Every state of the directory between two steps is one from which a start finds the old
 /// chunks whole and the new one whole or not at all.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_crash_between_any_two_steps_loses_nothing() {
+async fn f10_a_crash_between_any_two_steps_loses_nothing() {
     let directory = tempfile::tempdir().unwrap();
     let snapshots = tempfile::tempdir().unwrap();
     let root = directory.path().to_owned();
@@ -148,7 +148,7 @@ fn failing(directory: &Path, errno: rustix::io::Errno) -> (Arc<Store>, Arc<Mutex
 }
 
 #[tokio::test]
-async fn a_failed_sync_fences_the_drive() {
+async fn f11_a_failed_sync_fences_the_drive() {
     for step in [Step::SyncData, Step::SyncDirectory, Step::Rename, Step::Write] {
         for size in [900, SIZE] {
             let directory = tempfile::tempdir().unwrap();
@@ -205,7 +205,7 @@ async fn a_put_syncs_bytes_then_name() {
 
 /// The data of its own file may be durable, but a fenced drive acknowledges nothing.
 #[tokio::test]
-async fn a_put_under_way_when_the_drive_is_fenced_is_not_acknowledged() {
+async fn f11_a_put_under_way_when_the_drive_is_fenced_is_not_acknowledged() {
     let directory = tempfile::tempdir().unwrap();
     let fenced: Arc<Mutex<Option<std::sync::Weak<Store>>>> = Arc::default();
     let seen = Arc::clone(&fenced);
@@ -225,7 +225,7 @@ async fn a_put_under_way_when_the_drive_is_fenced_is_not_acknowledged() {
 }
 
 #[tokio::test]
-async fn a_full_drive_shows_no_short_chunk_and_deletes() {
+async fn f07_a_full_drive_shows_no_short_chunk_and_deletes() {
     let directory = tempfile::tempdir().unwrap();
     let (store, armed) = failing(directory.path(), rustix::io::Errno::NOSPC);
     let (old, new) = (name(1, 1, 0), name(1, 2, 0));

@@ -56,7 +56,7 @@ async fn three_batches() -> (tempfile::TempDir, PathBuf, Vec<u64>) {
 }
 
 #[tokio::test]
-async fn a_torn_end_costs_what_was_not_synced_and_nothing_else() {
+async fn f10_a_torn_end_costs_what_was_not_synced_and_nothing_else() {
     let (directory, segment, ends) = three_batches().await;
     let whole = std::fs::read(&segment).unwrap();
     for cut in ends[1]..=ends[2] {
@@ -90,7 +90,7 @@ async fn a_torn_end_costs_what_was_not_synced_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn rot_anywhere_harms_its_own_record_only() {
+async fn f08_rot_anywhere_harms_its_own_record_only() {
     let (directory, segment, ends) = three_batches().await;
     let whole = std::fs::read(&segment).unwrap();
     for at in 0..whole.len() {
@@ -253,7 +253,7 @@ async fn compaction_keeps_what_lives() {
 /// Whatever is acknowledged when the machine stops is there afterwards, and what is deleted
 /// stays deleted, at every step of puts, deletes, replacements, sealing and compaction.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_crash_between_any_two_steps_loses_nothing() {
+async fn f10_a_crash_between_any_two_steps_loses_nothing() {
     let directory = tempfile::tempdir().unwrap();
     let snapshots = tempfile::tempdir().unwrap();
     let (root, target) = (directory.path().to_owned(), snapshots.path().to_owned());
