@@ -192,6 +192,15 @@ impl Scrub {
             shown.ended += 1;
             (shown.failures, shown.error) = (0, None);
         });
+        self.announce(cycle);
+        Ok(())
+    }
+
+    /// Says that a cycle is over. Over an empty drive there is nothing to say.
+    fn announce(&self, cycle: &Cycle) {
+        if cycle.chunks == 0 {
+            return;
+        }
         tracing::info!(
             drive.id = %self.store.drive_id(),
             chunk_count = cycle.chunks,
@@ -200,7 +209,6 @@ impl Scrub {
             "every chunk was verified, {} of them rotten",
             cycle.rotten
         );
-        Ok(())
     }
 
     /// Reads a chunk at the pace; says whether it is rotten. One that is gone by now is not.
