@@ -23,7 +23,7 @@ PREFIX ?= /usr/local
 
 ROOT_SHELL := $(if $(filter 0,$(shell id -u)),,sudo)
 
-.PHONY: help run build install reachable postgresql check test test-code test-long test-memory demo bench bench-quick bench-growth bench-micro profile docs sqlx deny
+.PHONY: help run build install reachable postgresql check test test-code test-long test-memory soak demo bench bench-quick bench-growth bench-micro profile docs sqlx deny
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -110,7 +110,16 @@ bench-micro: postgresql ## codec, hashing, ring, chunk store and commit by thems
 profile: postgresql build ## flame graphs of the hot paths, below PROFILE (profile/)
 	@SIXFOLD_BIN_DIR="$$CARGO_TARGET_DIR/release" scripts/profile.sh $(PROFILE) $(BENCH_PROGRAM)
 
-test-long: test-memory ## the long forms of the failures in docs/reliability.md
+test-long: test-memory ## the long forms of the failures in docs/reliability.md, and a soak of an hour
+	@SIXFOLD_BIN_DIR="$$CARGO_TARGET_DIR/release" SIXFOLD_TEST_LONG=1 \
+	  cargo test -p compat-tests --test nodes_lost $(CARGO_FLAGS) -- --nocapture --test-threads=1
+	@$(MAKE) --no-print-directory soak
+
+soak: postgresql build ## faults at random under real clients' load, for MINUTES=60; SEED=… repeats one
+	@compat-tests/install.sh python
+	@SIXFOLD_BIN_DIR="$$CARGO_TARGET_DIR/release" SIXFOLD_SOAK_MINUTES=$(or $(MINUTES),60) \
+	  $(if $(SEED),SIXFOLD_SEED=$(SEED)) \
+	  cargo test -p compat-tests --test soak $(CARGO_FLAGS) -- --nocapture
 
 test-memory: postgresql build ## memory under large bodies in full: 32 of 512 MiB, one of 5 GiB
 	@SIXFOLD_BIN_DIR="$$CARGO_TARGET_DIR/release" SIXFOLD_MEMORY_MIB=512 \

@@ -9,6 +9,7 @@
 mod address;
 mod administer;
 mod binaries;
+mod further;
 mod postgres;
 mod process;
 mod tmpfs;
@@ -22,6 +23,7 @@ use tempfile::TempDir;
 
 pub use address::{free_address, is_ready};
 pub use binaries::binary;
+pub use further::Gateway;
 pub use postgres::Postgres;
 pub use process::Process;
 pub use tmpfs::Tmpfs;
@@ -34,7 +36,6 @@ pub const NODE_COUNT: usize = 6;
 pub const ACCESS_KEY: &str = "COMPATTESTROOT";
 /// Its secret; with signs that a careless encoding would trip over.
 pub const SECRET_KEY: &str = "compat+tests/secret=0123456789";
-/// What gateway and nodes share.
 /// What the processes of one cluster show each other, unless a plan says otherwise.
 pub const CLUSTER_SECRET: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 /// What the secrets of access keys are sealed with.

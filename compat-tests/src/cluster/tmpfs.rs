@@ -15,18 +15,28 @@ impl Tmpfs {
     /// # Panics
     /// When it can't be mounted.
     pub fn mount(path: &Path, mib: u64) -> Self {
+        Self::try_mount(path, mib).unwrap_or_else(|said| {
+            panic!(
+                "this test fills a small drive and must mount a tmpfs on {}: run it as root (in a \
+                 container: with the capability SYS_ADMIN): {said}",
+                path.display()
+            )
+        })
+    }
+
+    /// As [`Tmpfs::mount`], for tests that can do without it.
+    ///
+    /// # Errors
+    /// What `mount` said.
+    pub fn try_mount(path: &Path, mib: u64) -> Result<Self, String> {
         let options = format!("size={mib}m,mode=0777");
         let mut mount = as_root("mount");
         mount.args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(path);
-        let output = mount.output().expect("mount");
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(
-            output.status.success(),
-            "this test fills a small drive and must mount a tmpfs on {}: run it as root (in a \
-             container: with the capability SYS_ADMIN): {said}",
-            path.display()
-        );
-        Self { path: path.into() }
+        let output = mount.output().map_err(|error| error.to_string())?;
+        if !output.status.success() {
+            return Err(String::from_utf8_lossy(&output.stderr).into_owned());
+        }
+        Ok(Self { path: path.into() })
     }
 }
 

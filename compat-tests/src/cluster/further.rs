@@ -1,0 +1,104 @@
+//! More than a plan has: a further gateway, and nodes that join later.
+
+use super::process::Process;
+use super::{START_PATIENCE, Server, free_address, is_ready};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+/// A `sixfold gateway` beside the server's own, on the same PostgreSQL and nodes.
+#[derive(Debug)]
+pub struct Gateway {
+    address: String,
+    admin_address: String,
+    log: PathBuf,
+    process: Option<Process>,
+}
+
+impl Gateway {
+    /// Starts one and waits until it is ready. Only in the separate form.
+    ///
+    /// # Panics
+    /// When it isn't ready in time.
+    pub fn beside(server: &Server) -> Self {
+        let (address, admin_address) = (free_address(), free_address());
+        let log = server.folder().join("gateway2.log");
+        let mut gateway = Self { address, admin_address, log, process: None };
+        gateway.start(server);
+        gateway
+    }
+
+    /// Host and port of its S3 listener.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Its process.
+    ///
+    /// # Panics
+    /// When it was killed and not started again.
+    pub fn process(&mut self) -> &mut Process {
+        self.process.as_mut().expect("a running gateway")
+    }
+
+    /// Starts it anew on the same ports, and waits until it is ready.
+    ///
+    /// # Panics
+    /// When it ends, or isn't ready in time.
+    pub fn start(&mut self, server: &Server) {
+        assert!(self.process.is_none(), "the gateway runs");
+        let mut command = server.gateway_command_at(&self.address, &self.admin_address);
+        self.process = Some(Process::start("sixfold", &mut command, &self.log));
+        let until = Instant::now() + START_PATIENCE;
+        while !is_ready(&self.admin_address) {
+            let status = self.process().ended();
+            assert!(status.is_none(), "sixfold ended:\n{}", self.process().log_tail());
+            assert!(Instant::now() < until, "not ready:\n{}", self.process().log_tail());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// SIGKILL.
+    ///
+    /// # Panics
+    /// When it doesn't run.
+    pub fn kill(&mut self) {
+        self.process.take().expect("a running gateway").kill();
+    }
+
+    /// SIGTERM; it must end well.
+    ///
+    /// # Panics
+    /// When it doesn't run, or ends badly.
+    pub fn stop(&mut self) {
+        let status = self.process.take().expect("a running gateway").stop();
+        assert!(status.success(), "the gateway ended with {status}");
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        if let Some(process) = &mut self.process {
+            process.try_stop();
+        }
+    }
+}
+
+impl Server {
+    /// Starts one more node, on a drive of its own; answers its index, by which it may be taken
+    /// away and given back as the first six. Only in the separate form.
+    ///
+    /// # Panics
+    /// When its folder can't be made.
+    pub fn add_node(&mut self) -> usize {
+        let index = self.nodes.len();
+        std::fs::create_dir_all(self.drive(index)).expect("a drive");
+        self.nodes.push(None);
+        self.start_node(index);
+        index
+    }
+
+    /// How many nodes were started.
+    pub fn node_count(&self) -> usize {
+        self.nodes.len()
+    }
+}

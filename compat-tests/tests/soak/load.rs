@@ -1,0 +1,65 @@
+//! The client program that makes the load, told what to do line by line.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+
+use compat_tests::clients::{folder, program};
+use compat_tests::cluster::{ACCESS_KEY, SECRET_KEY};
+
+/// A running client program; killed when dropped.
+pub(crate) struct Load {
+    child: Child,
+    commands: ChildStdin,
+    answers: Receiver<serde_json::Value>,
+}
+
+impl Load {
+    /// Starts it and waits until its clients run; requests go to all endpoints.
+    pub(crate) fn start(endpoints: &[String], seed: u64) -> Self {
+        let mut command = Command::new(folder().join("newest/bin/python"));
+        command.arg(program("python/soak.py"));
+        command.env_clear().env("PATH", std::env::var_os("PATH").expect("PATH"));
+        command.env("HOME", "/nonexistent").env("AWS_REGION", "us-east-1");
+        command.env("AWS_DEFAULT_REGION", "us-east-1").env("AWS_EC2_METADATA_DISABLED", "true");
+        command.env("AWS_ACCESS_KEY_ID", ACCESS_KEY).env("AWS_SECRET_ACCESS_KEY", SECRET_KEY);
+        command.env("ENDPOINTS", endpoints.join(",")).env("SEED", seed.to_string());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().expect("run compat-tests/install.sh");
+        let commands = child.stdin.take().expect("its input");
+        let answers = answers(child.stdout.take().expect("its output"));
+        let load = Self { child, commands, answers };
+        load.answers.recv().expect("a client program that is ready");
+        load
+    }
+
+    /// Gives a command and waits for its answer.
+    pub(crate) fn tell(&mut self, command: &str) -> serde_json::Value {
+        writeln!(self.commands, "{command}").expect("a running client program");
+        self.answers.recv().expect("a running client program")
+    }
+
+    /// Lets it end.
+    pub(crate) fn finish(self) {
+        let Self { mut child, commands, .. } = self;
+        drop(commands);
+        assert!(child.wait().expect("a child").success(), "the client program failed");
+    }
+}
+
+/// The lines of JSON; all others are shown as they come.
+fn answers(output: ChildStdout) -> Receiver<serde_json::Value> {
+    let (sender, receiver) = channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(output).lines() {
+            let line = line.expect("its output");
+            if line.starts_with('{') {
+                let answer = serde_json::from_str(&line).expect("JSON");
+                drop(sender.send(answer));
+            } else {
+                println!("soak: {line}");
+            }
+        }
+    });
+    receiver
+}
