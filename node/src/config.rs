@@ -13,7 +13,12 @@ use std::time::Duration;
 #[command(name = "sixfold-node", version, about = "Keeps chunks on one drive for Sixfold.")]
 pub struct Arguments {
     /// The drive: a directory that belongs to this process alone.
-    dir: PathBuf,
+    #[arg(required_unless_present = "health")]
+    dir: Option<PathBuf>,
+    /// Ask the node that runs on --listen how it is, and end: exit code 0, or 1 when it does not
+    /// answer or its drive is fenced.
+    #[arg(long)]
+    health: bool,
     /// Where gateways are served.
     #[arg(long, default_value = "127.0.0.1:9100")]
     listen: SocketAddr,
@@ -39,6 +44,9 @@ pub struct Arguments {
     /// The cluster's PostgreSQL, with the node's limited role.
     #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
     database_url: Option<String>,
+    /// A file with that URL, so that its password is in no process's environment.
+    #[arg(long, env = "DATABASE_URL_FILE", value_name = "FILE")]
+    database_url_file: Option<PathBuf>,
     /// A file with the cluster secret. Needed unless mutual TLS is set up.
     #[arg(long, env = "SIXFOLD_CLUSTER_SECRET_FILE", value_name = "FILE")]
     cluster_secret_file: Option<PathBuf>,
@@ -90,6 +98,36 @@ pub struct Config {
     pub log: String,
 }
 
+impl Arguments {
+    /// Whether a node that runs is asked, rather than one started.
+    pub fn asks_health(&self) -> bool {
+        self.health
+    }
+}
+
+/// How a node that runs is asked how it is.
+pub struct Probed {
+    /// The address that it listens on.
+    pub listen: SocketAddr,
+    /// The host that its certificate names.
+    pub host: String,
+    /// What it wants to be shown.
+    pub secret: Option<ClusterSecret>,
+    /// Likewise; its own certificate is one of the cluster's.
+    pub tls: Option<Certificates>,
+}
+
+impl Probed {
+    /// From the same arguments and environment that the node was started with.
+    pub fn from_arguments(arguments: &Arguments) -> anyhow::Result<Self> {
+        let tls = tls(arguments)?;
+        let url = advertise(arguments.advertise.clone(), arguments.listen, tls.is_some());
+        let url = url.ok().and_then(|url| url.parse::<http::Uri>().ok());
+        let host = url.and_then(|url| url.host().map(str::to_owned)).unwrap_or_default();
+        Ok(Self { listen: arguments.listen, host, secret: secret(arguments)?, tls })
+    }
+}
+
 impl Config {
     /// Checks the arguments and reads the files that they name. Every error is one line that
     /// says what to do.
@@ -97,10 +135,7 @@ impl Config {
         let tls = tls(&arguments)?;
         let has_tls = tls.is_some();
         let admission = admission(secret(&arguments)?, tls)?;
-        let database_url = arguments.database_url.context(
-            "no database: give --database-url or DATABASE_URL, as in \
-             postgres://sixfold_node@host/sixfold",
-        )?;
+        let database_url = database_url(&arguments)?;
         ensure!(
             arguments.weight.is_finite() && (0.01..=100.0).contains(&arguments.weight),
             "--weight {} is not between 0.01 and 100",
@@ -113,7 +148,7 @@ impl Config {
         );
         let advertise = advertise(arguments.advertise, arguments.listen, has_tls)?;
         Ok(Self {
-            dir: arguments.dir,
+            dir: arguments.dir.context("no drive: name its directory")?,
             listen: arguments.listen,
             advertise,
             zone: arguments.zone,
@@ -167,6 +202,17 @@ fn time(text: &str) -> Option<Duration> {
         _ => return None,
     };
     number.parse::<u64>().ok()?.checked_mul(milliseconds).map(Duration::from_millis)
+}
+
+fn database_url(arguments: &Arguments) -> anyhow::Result<String> {
+    match (&arguments.database_url, &arguments.database_url_file) {
+        (Some(url), _) => Ok(url.clone()),
+        (None, Some(file)) => Ok(read(file)?.trim().to_owned()),
+        (None, None) => bail!(
+            "no database: give --database-url, DATABASE_URL or DATABASE_URL_FILE, as in \
+             postgres://sixfold_node@host/sixfold"
+        ),
+    }
 }
 
 /// One of the two at least: a node that everybody may call does not start.

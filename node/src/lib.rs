@@ -5,6 +5,7 @@ pub mod config;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 pub mod descriptors;
+pub mod probe;
 pub mod registry;
 pub mod rows;
 pub mod rpc;

@@ -5,7 +5,7 @@ use clap::Parser;
 use sixfold_node::config::{Arguments, Config};
 use sixfold_node::registry::{Introduction, Registry, stay_registered};
 use sixfold_node::rpc::{Identity, NodeService, serve};
-use sixfold_node::{Store, StoreOptions, descriptors};
+use sixfold_node::{Store, StoreOptions, descriptors, probe};
 use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -28,7 +28,14 @@ const STOP_LIMIT: Duration = Duration::from_secs(10);
 const WRONG_USE: u8 = 64;
 
 fn main() -> ExitCode {
-    let config = match Config::from_arguments(Arguments::parse()) {
+    let arguments = Arguments::parse();
+    if arguments.asks_health() {
+        return match once(probe::run(&arguments)) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => fail(&error, ExitCode::FAILURE),
+        };
+    }
+    let config = match Config::from_arguments(arguments) {
         Ok(config) => config,
         Err(error) => return fail(&error, ExitCode::from(WRONG_USE)),
     };
@@ -40,6 +47,11 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&error, ExitCode::FAILURE),
     }
+}
+
+/// Runs a question that ends by itself.
+fn once(question: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(question)
 }
 
 fn fail(error: &anyhow::Error, code: ExitCode) -> ExitCode {

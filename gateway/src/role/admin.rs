@@ -23,6 +23,9 @@ pub struct Target {
     /// The PostgreSQL of the cluster
     #[arg(long, env = "DATABASE_URL", value_name = "URL", hide_env_values = true)]
     database_url: Option<String>,
+    /// A file with that URL, which has a password
+    #[arg(long, env = "DATABASE_URL_FILE", value_name = "FILE")]
+    database_url_file: Option<PathBuf>,
     /// The file of the master key, for commands that make keys [default: master.key below DIR]
     #[arg(long, env = "SIXFOLD_MASTER_KEY_FILE", value_name = "FILE")]
     master_key_file: Option<PathBuf>,
@@ -59,9 +62,14 @@ impl Target {
                 return url_of_running(&meta).map_err(Into::into);
             }
         }
+        if let (None, Some(file)) = (&self.database_url, &self.database_url_file) {
+            let text = std::fs::read_to_string(file);
+            let text = text.with_context(|| format!("can't read {}", file.display()))?;
+            return Ok(text.trim().to_owned());
+        }
         self.database_url.clone().context(
             "which server? name the first directory of a running one (--dir ./data), or its \
-             PostgreSQL (--database-url, DATABASE_URL)",
+             PostgreSQL (--database-url, DATABASE_URL, DATABASE_URL_FILE)",
         )
     }
 }

@@ -5,6 +5,7 @@ pub mod admin;
 pub mod assembly;
 pub mod config;
 pub mod gateway;
+pub mod health;
 pub mod job;
 pub mod key;
 pub mod migrate;
@@ -47,6 +48,8 @@ enum Command {
     Migrate(migrate::Arguments),
     /// How the cluster is
     Status(Target),
+    /// Whether the server or gateway on this machine is ready: exit code 0, else 1
+    Health(health::Arguments),
     /// Users' access keys
     #[command(subcommand)]
     Key(key::Command),
@@ -76,6 +79,7 @@ pub fn main() -> ExitCode {
         Command::Gateway(flags) => stay(&flags, gateway::run),
         Command::Migrate(arguments) => once(migrate::run(arguments)),
         Command::Status(target) => once(status::run(target)),
+        Command::Health(arguments) => once(health::run(arguments)),
         Command::Key(command) => once(key::run(command)),
         Command::Node(command) => once(node::run(command)),
         Command::Job(command) => once(job::run(command)),
