@@ -5,7 +5,7 @@ use crate::config::{Arguments, Probed};
 use anyhow::{Context, ensure};
 use sixfold_proto::node_v1::node_client::NodeClient;
 use sixfold_proto::node_v1::{HealthReply, HealthRequest};
-use sixfold_proto::secret::SECRET_METADATA_KEY;
+use sixfold_proto::secret::{ClusterSecret, SECRET_METADATA_KEY};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 use tonic::Request;
@@ -42,7 +42,7 @@ async fn ask(probed: &Probed, address: SocketAddr) -> anyhow::Result<HealthReply
     let channel = endpoint.connect().await;
     let channel = channel.with_context(|| format!("can't connect to {address}"))?;
     let mut request = Request::new(HealthRequest { node_number: ANY_NODE });
-    if let Some(value) = probed.secret.as_ref().and_then(|secret| secret.metadata_value()) {
+    if let Some(value) = probed.secret.as_ref().and_then(ClusterSecret::metadata_value) {
         request.metadata_mut().insert(SECRET_METADATA_KEY, value);
     }
     let answer = NodeClient::new(channel).health(request).await;
