@@ -13,5 +13,7 @@ pub mod census;
 pub mod clients;
 pub mod cluster;
 pub mod forms;
+pub mod history;
+pub mod load;
 pub mod objects;
 pub mod raw;

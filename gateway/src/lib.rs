@@ -19,6 +19,7 @@ pub mod postgres;
 
 pub mod app;
 pub mod metrics;
+pub mod pressure;
 pub mod shutdown;
 pub mod telemetry;
 mod xml;

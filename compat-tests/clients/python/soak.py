@@ -245,7 +245,12 @@ class Lane:
         key, client = self.new_key(), self.client()
         self.deleted.add(key)
         upload, _, _ = self.send_parts(client, key)
-        note_retries(client.abort_multipart_upload(Bucket=PLAIN, Key=key, UploadId=upload))
+        try:
+            note_retries(client.abort_multipart_upload(Bucket=PLAIN, Key=key, UploadId=upload))
+        except ClientError as error:
+            # A second try, and the answer to the first was lost.
+            if error.response["Error"]["Code"] != "NoSuchUpload":
+                raise
 
     def listed(self, client):
         pages = client.get_paginator("list_objects_v2").paginate(

@@ -97,6 +97,23 @@ impl Server {
         index
     }
 
+    /// SIGTERM to a node, which must end well; [`Server::give_back`] starts it again.
+    ///
+    /// # Panics
+    /// When it doesn't run, or ends badly.
+    pub fn stop_node(&mut self, index: usize) {
+        let status = self.nodes[index].take().expect("a running node").stop();
+        assert!(status.success(), "node {index} ended with {status}");
+    }
+
+    /// Whether every node was heard of lately and its drive can be read.
+    pub fn are_all_nodes_up(&self, within_s: f64) -> bool {
+        let is_up = |row: &serde_json::Value| {
+            row["is_up"] == true && row["silent_for_s"].as_f64().is_some_and(|s| s < within_s)
+        };
+        self.node_list().iter().all(is_up)
+    }
+
     /// How many nodes were started.
     pub fn node_count(&self) -> usize {
         self.nodes.len()

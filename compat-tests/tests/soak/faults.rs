@@ -214,10 +214,7 @@ impl Faults {
 
     /// Waits until every node is up by its row.
     fn wait_for_nodes(&self) {
-        let is_up = |row: &serde_json::Value| {
-            row["is_up"] == true && row["silent_for_s"].as_f64().unwrap_or(99.0) < 1.5
-        };
-        wait_for("all nodes", || self.server.node_list().iter().all(is_up));
+        wait_for("all nodes", || self.server.are_all_nodes_up(1.5));
     }
 
     /// Waits until a node has gone through all its chunks from one end to the other.

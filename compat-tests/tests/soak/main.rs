@@ -8,17 +8,19 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods)]
 
 mod faults;
-mod load;
 
 use std::time::{Duration, Instant};
 
 use compat_tests::census::Census;
 use compat_tests::cluster::{Form, Gateway, Plan, Server, Tmpfs};
+use compat_tests::load::Load;
 use faults::{Faults, Random};
-use load::Load;
 
 /// Goal: all is whole again five minutes after the faults stop.
 const GREEN_WITHIN: Duration = Duration::from_mins(5);
+
+/// Of boto3, at the same time.
+const CLIENTS: u32 = 5;
 
 /// The size of the drive that is filled up.
 const SMALL_DRIVE_MIB: u64 = 384;
@@ -96,7 +98,7 @@ async fn f39_soak() {
     let small_drive = small.is_ok().then(|| server.add_node());
     let second = Gateway::beside(&server);
     let endpoints = [server.endpoint(), format!("http://{}", second.address())];
-    let mut load = Load::start(&endpoints, seed);
+    let mut load = Load::start(&endpoints, CLIENTS, seed);
 
     let mut faults = Faults { server, second, small_drive, random: Random::new(seed), done: 0 };
     let began = Instant::now();

@@ -222,6 +222,9 @@ keys! {
         "Stripes in memory over all requests, up to 2.5 MiB each: this bounds the memory of \
          the process.",
     );
+    LEAST_CLIENT_KIB_PER_S = key("data.least_client_kib_per_s", &["SIXFOLD_LEAST_CLIENT_KIB_PER_S"],
+        "KiB per second that a client must send or take, over ten seconds of waiting for it, \
+         while others wait for room: for each of them, one that is slower is cut; 1 to 1000.");
     STRIPE_WAIT = key(
         "data.stripe_wait",
         &["SIXFOLD_STRIPE_WAIT"],

@@ -137,6 +137,8 @@ pub(super) fn data(reader: &mut Reader<'_>) -> Result<DataLimits, ConfigError> {
             limits.stripes_in_process,
             units::count,
         )?,
+        least_client_bytes_per_s: 1024
+            * u64::from(reader.value(&keys::LEAST_CLIENT_KIB_PER_S, 16, units::few)?),
         stripe_wait: reader.value(&keys::STRIPE_WAIT, limits.stripe_wait, units::duration)?,
         stripes_per_extent: limits.stripes_per_extent,
         stall_give_up: reader.value(&keys::STALL_GIVE_UP, limits.stall_give_up, units::duration)?,

@@ -16,6 +16,9 @@ pub struct DataLimits {
     /// How long a request waits for room for a stripe before it is told to slow down: longer
     /// than a busy moment, shorter than a client's patience.
     pub stripe_wait: Duration,
+    /// Bytes per second that a client must send or take while others wait for room for a stripe:
+    /// far below what any network in use has, far above what holds room on purpose.
+    pub least_client_bytes_per_s: u64,
     /// Stripes in an extent; less than the format's maximum only in tests.
     pub stripes_per_extent: u32,
     /// A node that holds the spread up for this long, while enough others go on, is given up
@@ -60,6 +63,7 @@ impl Default for DataLimits {
             stripes_read_ahead: 3,
             stripes_in_process: 160,
             stripe_wait: Duration::from_secs(4),
+            least_client_bytes_per_s: 16 * 1024,
             stripes_per_extent: u32::MAX,
             stall_give_up: Duration::from_secs(1),
             spread_wait: Duration::from_secs(30),

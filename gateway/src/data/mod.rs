@@ -37,6 +37,7 @@ use crate::meta::Meta;
 use crate::meta::types::{BodyId, Extent, Move};
 use crate::nodes::Directory;
 use crate::placement::Wish;
+use crate::pressure::Pressure;
 use bytes::Bytes;
 use futures::Stream;
 use hedges::Hedges;
@@ -85,7 +86,10 @@ impl Data {
         Self(Arc::new(Shared {
             missing: Missing::start(Arc::clone(&meta)),
             moves: MovePace::new(limits.rebalance_mib_per_s),
-            memory: Memory::new(limits.stripes_in_process),
+            memory: Memory::new(
+                limits.stripes_in_process,
+                Pressure::new(limits.least_client_bytes_per_s),
+            ),
             hedges: Hedges::new(limits.hedge_percent),
             running: Arc::default(),
             md5: Arc::default(),
@@ -144,6 +148,11 @@ impl Data {
     /// For how long the oldest running read has been running.
     pub fn oldest_read(&self) -> Option<Duration> {
         self.0.running.oldest()
+    }
+
+    /// The wishes of those that wait for room, which slow clients follow.
+    pub fn pressure(&self) -> Pressure {
+        self.0.memory.pressure().clone()
     }
 
     /// How many stripes are in memory now, of all bodies on their way.

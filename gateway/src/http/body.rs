@@ -1,6 +1,7 @@
 //! A request's body with an idle limit, and a place to say why it ended badly.
 
 use super::Refusal;
+use crate::pressure::{ClientPace, Pressure};
 use bytes::Bytes;
 use http::StatusCode;
 use http_body::{Body, Frame, SizeHint};
@@ -47,6 +48,9 @@ pub(super) enum BodyError {
     /// The client sent nothing for too long.
     #[error("the client sent nothing for too long")]
     Idle,
+    /// The client was too slow while others waited.
+    #[error("the client was too slow while others waited")]
+    Slow,
     /// The connection ended, or broke HTTP's rules, before the body was whole.
     #[error("the body ended early: {0}")]
     Incomplete(String),
@@ -64,12 +68,18 @@ pub(super) struct IdleLimited<B> {
     /// fires, so that a frame costs one look at the clock and not a timer.
     timer: Option<Pin<Box<Sleep>>>,
     last_frame: Instant,
+    pace: Option<ClientPace>,
 }
 
 impl<B> IdleLimited<B> {
     /// Limits the pauses of a body.
     pub(super) fn new(inner: B, limit: Duration, fate: Fate) -> Self {
-        Self { inner, fate, limit, timer: None, last_frame: Instant::now() }
+        Self { inner, fate, limit, timer: None, last_frame: Instant::now(), pace: None }
+    }
+
+    /// Makes it give way to others when it is slow.
+    pub(super) fn giving_way(self, pressure: Pressure) -> Self {
+        Self { pace: Some(ClientPace::new(pressure)), ..self }
     }
 
     /// Whether the sender has been silent for too long; asks to be woken when it may be.
@@ -103,6 +113,9 @@ where
         match Pin::new(&mut this.inner).poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => {
                 this.last_frame = Instant::now();
+                if let (Some(pace), Some(data)) = (&mut this.pace, frame.data_ref()) {
+                    pace.moved(data.len());
+                }
                 if this.inner.is_end_stream() {
                     this.fate.set_read();
                 }
@@ -119,6 +132,11 @@ where
             Poll::Pending if this.is_idle(cx) => {
                 this.fate.set(timed_out());
                 Poll::Ready(Some(Err(BodyError::Idle)))
+            }
+            Poll::Pending if this.pace.as_mut().is_some_and(|pace| pace.is_to_go(cx)) => {
+                tracing::info!("an upload that others waited for was too slow and is cut");
+                this.fate.set(Refusal::slow_down());
+                Poll::Ready(Some(Err(BodyError::Slow)))
             }
             Poll::Pending => Poll::Pending,
         }

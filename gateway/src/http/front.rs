@@ -12,6 +12,7 @@ use super::refusal::Refusal;
 use super::response::{self, LoggedBody};
 use super::target::{Place, Target};
 use super::unused;
+use crate::pressure::Pressure;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response, Uri, Version, header};
 use s3s::Body;
@@ -35,6 +36,8 @@ pub struct FrontSettings {
     pub max_requests: usize,
     /// How long a client may pause within a body.
     pub body_idle: Duration,
+    /// Whom a request that is sent away asks to make room, and slow uploads give way to.
+    pub pressure: Pressure,
 }
 
 /// The S3 address's service.
@@ -79,9 +82,11 @@ impl Front {
         if request.body().is_end_stream() {
             fate.set_read();
         }
-        let answer = match permit {
-            Some(_) => self.serve(request, &record, &fate).await,
-            None => Err(Refusal::slow_down()),
+        let answer = if permit.is_some() {
+            self.serve(request, &record, &fate).await
+        } else {
+            self.0.settings.pressure.ask();
+            Err(Refusal::slow_down())
         };
         let mut answer = answer.unwrap_or_else(Refusal::into_response);
         close_unless_read(&mut answer, version, &fate);
@@ -155,7 +160,9 @@ impl Front {
         if body.is_end_stream() && expected.is_none() {
             return Body::empty();
         }
-        let body = IdleLimited::new(body, self.0.settings.body_idle, fate.clone());
+        let settings = &self.0.settings;
+        let body = IdleLimited::new(body, settings.body_idle, fate.clone())
+            .giving_way(settings.pressure.clone());
         match (expected, framing) {
             (Some(expected), _) => {
                 Body::http_body_unsync(Document::new(body, expected, fate.clone()))

@@ -5,6 +5,7 @@
 
 use super::stream::Guarded;
 use super::tls::Tls;
+use crate::pressure::Pressure;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
@@ -76,6 +77,7 @@ pub async fn serve<H, F, B>(
     listener: TcpListener,
     tls: Option<Tls>,
     limits: Limits,
+    pressure: Pressure,
     stop: CancellationToken,
     handle: H,
 ) where
@@ -90,6 +92,7 @@ pub async fn serve<H, F, B>(
         let Some(stream) = accept(&listener, &connections, &stop).await else { break };
         let (stream, permit) = stream;
         let (tls, handle, stop) = (tls.clone(), handle.clone(), stop.clone());
+        let pressure = pressure.clone();
         let watcher = graceful.watcher();
         tokio::spawn(async move {
             let _permit = permit;
@@ -97,10 +100,12 @@ pub async fn serve<H, F, B>(
                 let accepted = begin(limits, &stop, tls.accept(stream)).await;
                 let Some(stream) = accepted else { return };
                 let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+                let stream = Guarded::new(stream, limits.stall, pressure);
                 connection(stream, is_http2, limits, watcher, handle).await;
             } else {
                 let preface = begin(limits, &stop, begins_http2(&stream)).await;
                 let Some(is_http2) = preface else { return };
+                let stream = Guarded::new(stream, limits.stall, pressure);
                 connection(stream, is_http2, limits, watcher, handle).await;
             }
         });
@@ -166,7 +171,7 @@ async fn begins_http2(stream: &TcpStream) -> std::io::Result<bool> {
 }
 
 async fn connection<S, H, F, B>(
-    stream: S,
+    stream: Guarded<S>,
     is_http2: bool,
     limits: Limits,
     watcher: Watcher,
@@ -199,8 +204,7 @@ async fn connection<S, H, F, B>(
         let answer = handle(request);
         async move { Ok::<_, Infallible>(answer.await) }
     });
-    let stream = TokioIo::new(Guarded::new(stream, limits.stall));
-    let connection = builder.serve_connection(stream, service).into_owned();
+    let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
     if let Err(error) = watcher.watch(connection).await {
         tracing::debug!(error = %error, "connection ended");
     }

@@ -1,6 +1,7 @@
 //! A connection's stream whose writes can't stall for ever, and whose end does not cut off the
 //! answer.
 
+use crate::pressure::{ClientPace, Pressure};
 use std::future::Future;
 use std::io::{Error, ErrorKind, Result};
 use std::pin::Pin;
@@ -21,6 +22,7 @@ pub(super) struct Guarded<S> {
     stall: Duration,
     /// Runs while a write is pending.
     stalled: Option<Pin<Box<Sleep>>>,
+    pace: ClientPace,
     linger: Linger,
 }
 
@@ -31,9 +33,27 @@ enum Linger {
 }
 
 impl<S> Guarded<S> {
-    /// Guards a stream.
-    pub(super) fn new(inner: S, stall: Duration) -> Self {
-        Self { inner, stall, stalled: None, linger: Linger::Open }
+    /// Guards a stream, which gives way to others when it is slow.
+    pub(super) fn new(inner: S, stall: Duration, pressure: Pressure) -> Self {
+        let pace = ClientPace::new(pressure);
+        Self { inner, stall, stalled: None, pace, linger: Linger::Open }
+    }
+
+    /// As [`Guarded::watch`], for writes: whose reader is slow gives way to others.
+    fn watch_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        poll: Poll<Result<usize>>,
+    ) -> Poll<Result<usize>> {
+        match &poll {
+            Poll::Ready(Ok(count)) => self.pace.moved(*count),
+            Poll::Pending if self.pace.is_to_go(cx) => {
+                tracing::info!("a reader that others waited for was too slow and is cut");
+                return Poll::Ready(Err(Error::from(ErrorKind::TimedOut)));
+            }
+            _ => {}
+        }
+        self.watch(cx, poll)
     }
 
     /// Turns a write that is pending for too long into an error.
@@ -66,7 +86,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guarded<S> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<Result<usize>> {
         let this = self.get_mut();
         let poll = Pin::new(&mut this.inner).poll_write(cx, bytes);
-        this.watch(cx, poll)
+        this.watch_write(cx, poll)
     }
 
     fn poll_write_vectored(
@@ -76,7 +96,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guarded<S> {
     ) -> Poll<Result<usize>> {
         let this = self.get_mut();
         let poll = Pin::new(&mut this.inner).poll_write_vectored(cx, slices);
-        this.watch(cx, poll)
+        this.watch_write(cx, poll)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -124,13 +144,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guarded<S> {
 #[cfg(test)]
 mod tests {
     use super::Guarded;
+    use crate::pressure::Pressure;
     use std::time::Duration;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     #[tokio::test]
     async fn f30_a_reader_that_takes_nothing_ends_the_connection() {
         let (ours, _theirs) = tokio::io::duplex(64);
-        let mut stream = Guarded::new(ours, Duration::from_millis(50));
+        let mut stream = Guarded::new(ours, Duration::from_millis(50), Pressure::new(1));
         let error = stream.write_all(&[0; 1024]).await.unwrap_err();
         assert_eq!(error.kind(), std::io::ErrorKind::TimedOut);
     }
@@ -138,7 +159,7 @@ mod tests {
     #[tokio::test]
     async fn what_a_client_still_sends_is_read_before_the_end() {
         let (ours, mut theirs) = tokio::io::duplex(1024);
-        let mut stream = Guarded::new(ours, Duration::from_secs(60));
+        let mut stream = Guarded::new(ours, Duration::from_secs(60), Pressure::new(1));
         let sender = tokio::spawn(async move {
             theirs.write_all(&vec![1; 100_000]).await.unwrap();
             let mut answer = Vec::new();

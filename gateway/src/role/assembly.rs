@@ -19,6 +19,7 @@ use crate::meta::pg::Pg;
 use crate::meta::{Meta, MetaError};
 use crate::nodes::{Directory, RemoteSettings};
 use crate::postgres::checks;
+use crate::pressure::Pressure;
 use crate::s3::service::Service;
 use crate::shutdown::{Shutdown, Signals};
 use anyhow::Context;
@@ -128,6 +129,7 @@ impl Parts {
             self.create_bucket(bucket).await?;
         }
         let health = Health::new();
+        let pressure = bytes.pressure();
         let front = self.front(config, app, health.clone())?;
         let watch = Watch {
             health: health.clone(),
@@ -136,7 +138,7 @@ impl Parts {
             lease: Arc::clone(&self.lease),
         };
         self.shutdown.spawn("readiness", watch.run(self.shutdown.token().clone()));
-        self.listen(config, listeners, front, health.with_metrics(metrics));
+        self.listen(config, listeners, front, health.with_metrics(metrics), pressure);
         announce();
         let signal = signals.received().await;
         tracing::info!(signal, "stopping: requests in progress are finished");
@@ -161,6 +163,7 @@ impl Parts {
             domains: config.s3.domains.clone(),
             max_requests: config.http.max_requests,
             body_idle: config.http.body_idle,
+            pressure: app.data.pressure(),
         };
         let identities = Arc::clone(&self.keys) as Arc<dyn Identities>;
         let service = crate::http::s3s::service(
@@ -189,7 +192,14 @@ impl Parts {
         self.shutdown.spawn("job states", tell);
     }
 
-    fn listen(&self, config: &Config, listeners: Listeners, front: Front, health: Health) {
+    fn listen(
+        &self,
+        config: &Config,
+        listeners: Listeners,
+        front: Front,
+        health: Health,
+        pressure: Pressure,
+    ) {
         let limits = Limits {
             connections: descriptors::connections(config.http.max_connections),
             header: config.http.header_timeout,
@@ -200,17 +210,25 @@ impl Parts {
         if let Some(tls) = listeners.tls.clone() {
             self.shutdown.spawn("tls", tls.reload_when_changed(stop.clone()));
         }
-        let s3 = listener::serve(listeners.s3, listeners.tls, limits, stop, move |request| {
-            let front = front.clone();
-            async move { front.handle(request).await }
-        });
+        let s3 = listener::serve(
+            listeners.s3,
+            listeners.tls,
+            limits,
+            pressure.clone(),
+            stop,
+            move |request| {
+                let front = front.clone();
+                async move { front.handle(request).await }
+            },
+        );
         self.shutdown.spawn("s3 listener", s3);
         let stop = CancellationToken::clone(self.shutdown.token());
         let limits = Limits { connections: ADMIN_CONNECTIONS, ..limits };
-        let admin = listener::serve(listeners.admin, None, limits, stop, move |request| {
-            let health = health.clone();
-            async move { health.answer_or_refuse(&request) }
-        });
+        let admin =
+            listener::serve(listeners.admin, None, limits, pressure, stop, move |request| {
+                let health = health.clone();
+                async move { health.answer_or_refuse(&request) }
+            });
         self.shutdown.spawn("admin listener", admin);
     }
 

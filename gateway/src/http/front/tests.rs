@@ -34,6 +34,7 @@ fn front(max_requests: usize) -> Front {
         domains: vec!["s3.example.com".to_owned()],
         max_requests,
         body_idle: Duration::from_secs(30),
+        pressure: crate::pressure::Pressure::new(1),
     };
     let keys: Arc<dyn Identities> = Arc::new(NoKeys);
     let (auth, access) = (Secrets::new(Arc::clone(&keys)), Access::new(keys));

@@ -1,4 +1,5 @@
 use super::{Limits, serve};
+use crate::pressure::Pressure;
 use bytes::Bytes;
 use http::Response;
 use http_body_util::Full;
@@ -20,10 +21,11 @@ const LIMITS: Limits = Limits {
 async fn start(pause: Duration, stop: CancellationToken) -> (SocketAddr, JoinHandle<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let task = tokio::spawn(serve(listener, None, LIMITS, stop, move |_| async move {
-        tokio::time::sleep(pause).await;
-        Response::new(Full::new(Bytes::from_static(b"ok")))
-    }));
+    let task =
+        tokio::spawn(serve(listener, None, LIMITS, Pressure::new(1), stop, move |_| async move {
+            tokio::time::sleep(pause).await;
+            Response::new(Full::new(Bytes::from_static(b"ok")))
+        }));
     (address, task)
 }
 

@@ -1,22 +1,27 @@
-//! The client program that makes the load, told what to do line by line.
+//! Clients of boto3 that load a cluster and know what must be there: `clients/python/soak.py`, told
+//! what to do line by line.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 
-use compat_tests::clients::{folder, program};
-use compat_tests::cluster::{ACCESS_KEY, SECRET_KEY};
+use crate::clients::{folder, program};
+use crate::cluster::{ACCESS_KEY, SECRET_KEY};
 
-/// A running client program; killed when dropped.
-pub(crate) struct Load {
+/// The running client program.
+#[derive(Debug)]
+pub struct Load {
     child: Child,
     commands: ChildStdin,
     answers: Receiver<serde_json::Value>,
 }
 
 impl Load {
-    /// Starts it and waits until its clients run; requests go to all endpoints.
-    pub(crate) fn start(endpoints: &[String], seed: u64) -> Self {
+    /// Starts it and waits until that many clients run; requests go to all endpoints.
+    ///
+    /// # Panics
+    /// When it can't be run.
+    pub fn start(endpoints: &[String], clients: u32, seed: u64) -> Self {
         let mut command = Command::new(folder().join("newest/bin/python"));
         command.arg(program("python/soak.py"));
         command.env_clear().env("PATH", std::env::var_os("PATH").expect("PATH"));
@@ -24,6 +29,7 @@ impl Load {
         command.env("AWS_DEFAULT_REGION", "us-east-1").env("AWS_EC2_METADATA_DISABLED", "true");
         command.env("AWS_ACCESS_KEY_ID", ACCESS_KEY).env("AWS_SECRET_ACCESS_KEY", SECRET_KEY);
         command.env("ENDPOINTS", endpoints.join(",")).env("SEED", seed.to_string());
+        command.env("LANES", clients.to_string());
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().expect("run compat-tests/install.sh");
         let commands = child.stdin.take().expect("its input");
@@ -34,13 +40,19 @@ impl Load {
     }
 
     /// Gives a command and waits for its answer.
-    pub(crate) fn tell(&mut self, command: &str) -> serde_json::Value {
+    ///
+    /// # Panics
+    /// When the program is gone.
+    pub fn tell(&mut self, command: &str) -> serde_json::Value {
         writeln!(self.commands, "{command}").expect("a running client program");
         self.answers.recv().expect("a running client program")
     }
 
     /// Lets it end.
-    pub(crate) fn finish(self) {
+    ///
+    /// # Panics
+    /// When it ends badly.
+    pub fn finish(self) {
         let Self { mut child, commands, .. } = self;
         drop(commands);
         assert!(child.wait().expect("a child").success(), "the client program failed");

@@ -1,0 +1,99 @@
+//! F30: clients that are slow on purpose do not keep the others out.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::time::{Duration, Instant};
+
+use compat_tests::cluster::{Form, Plan, Server};
+use compat_tests::objects::Body;
+use compat_tests::raw::{Connection, Request};
+
+/// Twice as many slow clients as there is room for.
+const SLOW: usize = 16;
+const ROOM: &str = "8";
+
+/// A slow client is called that after ten seconds; the rest is for a busy machine.
+const PATIENCE: Duration = Duration::from_mins(2);
+
+/// What SDKs make of a request by themselves.
+const TRIES: usize = 3;
+
+async fn start() -> Server {
+    let plan = Plan::new(Form::Embedded)
+        .set("SIXFOLD_STRIPES_IN_PROCESS", ROOM)
+        // The limits on clients that do nothing at all have no part in this.
+        .set("SIXFOLD_STALL", "10m")
+        .set("SIXFOLD_BODY_IDLE", "10m");
+    let server = tokio::task::block_in_place(|| plan.start());
+    let bucket = Request::put("/slow").sign(&server.signer(), server.address());
+    bucket.send(server.address()).await.expect_status(200);
+    server
+}
+
+/// Puts an object and gets it, with the tries that an SDK has.
+async fn one_round(server: &Server, round: u64) -> anyhow::Result<()> {
+    let (address, signer, body) = (server.address(), server.signer(), Body::new(round, 2_000_000));
+    let target = format!("/slow/fast-{round}");
+    let mut last = Ok(());
+    for _ in 0..TRIES {
+        last = body.put(address, &signer, &target).await;
+        if last.is_ok() {
+            last = body.check(address, &signer, &target).await;
+        }
+        if last.is_ok() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    last
+}
+
+/// Fast clients are served soon, and from then on.
+async fn others_are_served(server: &Server) {
+    let until = Instant::now() + PATIENCE;
+    while let Err(error) = one_round(server, 0).await {
+        assert!(Instant::now() < until, "nobody else is served: {error}");
+    }
+    for round in 1..5 {
+        one_round(server, round).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f30_readers_that_take_nothing_give_way() {
+    let server = start().await;
+    let (address, signer) = (server.address(), server.signer());
+    Body::new(9, 24_000_000).put(address, &signer, "/slow/large").await.unwrap();
+    let mut readers = Vec::new();
+    for _ in 0..SLOW {
+        let mut connection = Connection::open(address).await.unwrap();
+        connection.send(&Request::get("/slow/large").sign(&signer, address).bytes()).await.unwrap();
+        readers.push(connection);
+    }
+    others_are_served(&server).await;
+    drop(readers);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f30_uploads_of_a_byte_a_second_give_way() {
+    let server = start().await;
+    let mut uploads = Vec::new();
+    for number in 0..SLOW {
+        let (address, signer) = (server.address().to_owned(), server.signer());
+        uploads.push(tokio::spawn(async move {
+            let put = Request::put(&format!("/slow/{number}")).body(vec![1; 900_000]);
+            let wire = put.unsigned_payload().sign(&signer, &address);
+            let mut connection = Connection::open(&address).await.unwrap();
+            connection.send(&wire.head_bytes()).await.unwrap();
+            connection.send(&wire.body[..200_000]).await.unwrap();
+            for byte in wire.body[200_000..].chunks(1) {
+                if connection.send(byte).await.is_err() {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        }));
+    }
+    others_are_served(&server).await;
+    uploads.iter().for_each(tokio::task::JoinHandle::abort);
+}
