@@ -11,6 +11,8 @@ export SQLX_OFFLINE ?= true
 
 # s3s declares a newer Rust than it needs; on that newer Rust the flag does nothing.
 CARGO_FLAGS := --ignore-rust-version --locked
+# The same for every step of a test, so that nothing is compiled twice.
+SIMULATION := --features sixfold/simulation
 
 # The load generator; BENCH="…" hands options on to it.
 BENCH_PROGRAM = cargo run --quiet --release $(CARGO_FLAGS) -p compat-tests --bin bench --
@@ -75,19 +77,19 @@ test-code: postgresql
 	@echo "make test: formatting"
 	@cargo fmt --all --check
 	@echo "make test: lints"
-	@cargo clippy --workspace --all-targets $(CARGO_FLAGS) -- -D warnings
+	@cargo clippy --workspace --all-targets $(CARGO_FLAGS) $(SIMULATION) -- -D warnings
 	@echo "make test: documentation"
-	@RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps $(CARGO_FLAGS) --quiet
+	@RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps $(CARGO_FLAGS) $(SIMULATION) --quiet
 	@echo "make test: the offline data of the checked queries"
 	@scripts/sqlx-prepare.sh --check
 	@echo "make test: building the programs that the tests start"
-	@cargo build -p sixfold -p sixfold-node $(CARGO_FLAGS)
+	@cargo build -p sixfold -p sixfold-node $(CARGO_FLAGS) $(SIMULATION)
 	@echo "make test: the quick benchmark, on builds without optimisation: for its answers, not its times"
 	@mkdir -p "$$CARGO_TARGET_DIR/bench-quick"
 	@SIXFOLD_BIN_DIR="$$CARGO_TARGET_DIR/debug" cargo run --quiet $(CARGO_FLAGS) \
 	  -p compat-tests --bin bench -- --quick --little --out "$$CARGO_TARGET_DIR/bench-quick"
 	@echo "make test: tests"
-	@SIXFOLD_MEMORY_MIB=$${SIXFOLD_MEMORY_MIB:-48} cargo test --workspace $(CARGO_FLAGS)
+	@SIXFOLD_MEMORY_MIB=$${SIXFOLD_MEMORY_MIB:-48} cargo test --workspace $(CARGO_FLAGS) $(SIMULATION)
 
 demo: postgresql build ## real files in, two drives away, everything back
 	@SIXFOLD_BIN_DIR="$$CARGO_TARGET_DIR/release" scripts/demo.sh
@@ -124,6 +126,10 @@ soak: postgresql build ## faults at random under real clients' load, for MINUTES
 test-memory: postgresql build ## memory under large bodies in full: 32 of 512 MiB, one of 5 GiB
 	@SIXFOLD_BIN_DIR="$$CARGO_TARGET_DIR/release" SIXFOLD_MEMORY_MIB=512 \
 	  cargo test --release -p compat-tests --test memory $(CARGO_FLAGS) -- --nocapture
+
+simulate: ## the simulation under SEEDS=200 seeds; SIXFOLD_SEED=7 shows one of them
+	@SIXFOLD_SEEDS="$(or $(SEEDS),200)" cargo test --release -p sixfold --lib $(CARGO_FLAGS) \
+	  $(SIMULATION) simulation::tests::every_seed_keeps_the_invariants -- --nocapture
 
 docs: ## write docs/configuration.md anew
 	@cargo run --quiet -p sixfold $(CARGO_FLAGS) -- config reference > docs/configuration.md.new

@@ -5,7 +5,8 @@ use crate::meta::types::Bucket;
 use crate::meta::{Meta, MetaError};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// How long a bucket's row may be used without reading it again. A commit checks the row's epoch
 /// all the same, so that age costs a retry and never a wrong decision.

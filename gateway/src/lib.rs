@@ -18,8 +18,13 @@ pub mod meta;
 pub mod postgres;
 
 pub mod app;
+mod chance;
 pub mod metrics;
+mod points;
 pub mod pressure;
 pub mod shutdown;
+#[cfg(test)]
+#[cfg(feature = "simulation")]
+mod simulation;
 pub mod telemetry;
 mod xml;

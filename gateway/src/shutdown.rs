@@ -3,6 +3,7 @@
 //! Everything long-lived is spawned here under a name and watches the token. When it is
 //! cancelled, all have until the deadline; what has not finished by then is named.
 
+use crate::points::in_process;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -50,10 +51,10 @@ impl Shutdown {
     /// Runs a task that is waited for at the stop.
     pub fn spawn(&self, name: impl Into<String>, task: impl Future<Output = ()> + Send + 'static) {
         let entry = self.enter(name.into());
-        self.tracker.spawn(async move {
+        self.tracker.spawn(in_process(async move {
             task.await;
             drop(entry);
-        });
+        }));
     }
 
     /// Asks everything to stop and waits. Answers the names of what did not finish in time.

@@ -1,6 +1,7 @@
 //! The chunk copies that a write has made so far, and how they are given up.
 
 use crate::nodes::Directory;
+use crate::points::{crash_point, in_process};
 use futures::StreamExt;
 use sixfold_proto::chunks::Chunks;
 use sixfold_proto::name::{ChunkName, CopyNumber, NodeNumber};
@@ -50,19 +51,21 @@ impl Ledger {
         if copies.is_empty() {
             return;
         }
-        runtime.spawn(async move {
+        runtime.spawn(in_process(async move {
             let deletes = copies.into_iter().map(|(node, name, copy)| {
                 let node = directory.node(node);
                 async move {
                     let Some(node) = node else { return };
-                    if let Err(error) = node.delete(name, copy).await {
+                    let deleted = node.delete(name, copy).await;
+                    crash_point!("discard.chunk_deleted");
+                    if let Err(error) = deleted {
                         tracing::debug!(chunk = %name, "left to the sweep: {name}: {error}");
                     }
                 }
             });
             let deletes = futures::stream::iter(deletes);
             deletes.for_each_concurrent(DELETES_AT_ONCE, |delete| delete).await;
-        });
+        }));
     }
 }
 

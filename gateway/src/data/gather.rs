@@ -11,6 +11,7 @@ use super::{ReadError, Shared};
 use crate::erasure::{Cells, Geometry, Stripe, reconstruct_data};
 use crate::meta::types::{BodyId, Extent};
 use crate::nodes::Node;
+use crate::points::is_planted;
 use bytes::Bytes;
 use futures::stream::{BoxStream, FuturesUnordered, StreamExt};
 use futures::{FutureExt, TryFutureExt};
@@ -19,7 +20,8 @@ use sixfold_proto::chunks::{Cell, Chunks, MAX_SHORT_CELL_BYTES, NodeError, next_
 use sixfold_proto::name::{CHUNKS_PER_EXTENT, ChunkIndex, ChunkName};
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 type CellStream = BoxStream<'static, Result<Cell, NodeError>>;
 type Answer = (usize, Result<Cell, NodeError>, Range<u32>, CellStream);
@@ -224,7 +226,7 @@ impl Gather {
         let limits = &self.shared.limits;
         let patience = if can_hedge { limits.hedge_after } else { limits.cell_wait };
         let until = round.deadline.min(Instant::now() + patience);
-        match tokio::time::timeout_at(until.into(), round.pending.next()).await {
+        match tokio::time::timeout_at(until, round.pending.next()).await {
             Ok(Some((index, answer, left, stream))) => {
                 self.take(round, index, answer, (left, stream)).await
             }
@@ -285,7 +287,8 @@ impl Gather {
 
     fn verified(&self, index: usize, stripe: &Stripe, cell: Cell) -> Result<Bytes, NodeError> {
         let key = CellKey::new(self.shared.directory.cluster(), self.name(index));
-        let is_right = cell.data.len() == stripe.cell_size && key.matches(stripe.number, &cell);
+        let has_checksum = key.matches(stripe.number, &cell) || is_planted("get.checksum_ignored");
+        let is_right = cell.data.len() == stripe.cell_size && has_checksum;
         is_right
             .then_some(cell.data)
             .ok_or_else(|| NodeError::Damaged(format!("cell {} fails its checksum", stripe.number)))

@@ -2,7 +2,7 @@
 
 use super::digests::{Checksums, Digests, Finished, Hashers};
 use super::md5::{Md5, Member, Queue};
-use super::task::{Task, background};
+use super::task::{Task, background, is_small};
 use bytes::Bytes;
 use std::sync::Arc;
 use tokio::sync::oneshot;
@@ -41,7 +41,7 @@ impl Hashing {
     /// Takes the next bytes, after those of before are done: at most one stripe waits here.
     pub(super) async fn update(&mut self, bytes: Bytes) {
         let Some(mut hashers) = self.take().await else { return };
-        self.work = Some(if bytes.len() <= INLINE_BYTES {
+        self.work = Some(if is_small(bytes.len(), INLINE_BYTES) {
             hashers.update(&bytes);
             Work::Idle(hashers)
         } else {

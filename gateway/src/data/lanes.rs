@@ -6,18 +6,20 @@
 use super::Shared;
 use super::copies::Ledger;
 use super::memory::Room;
+use super::spread::fewest_durable;
 use super::task::Task;
 use crate::erasure::Scheme;
 use crate::meta::types::Placement;
+use crate::points::{crash_point, is_planted};
 use futures::stream::{BoxStream, FuturesUnordered, StreamExt};
 use sixfold_proto::chunks::{Cell, Chunks, NodeError, PutItem};
 use sixfold_proto::name::{
     CHUNKS_PER_EXTENT, ChunkIndex, ChunkName, CopyNumber, ExtentId, LeaseId,
 };
 use std::sync::Arc;
-use std::time::Instant;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
+use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
 
 /// The six cells of a stripe and what keeps room for them.
@@ -118,7 +120,13 @@ impl Target {
         let limits = &self.shared.limits;
         while !puts.is_empty() {
             match tokio::time::timeout(limits.stall_give_up, puts.next()).await {
-                Ok(Some((index, Ok(_)))) => durable[index] = true,
+                Ok(Some((index, Ok(_)))) => {
+                    durable[index] = true;
+                    crash_point!("put.chunk_durable");
+                }
+                Ok(Some((index, Err(_)))) if is_planted("put.failures_counted") => {
+                    durable[index] = true;
+                }
                 Ok(Some((index, Err(error)))) => lost.push((index, error)),
                 Ok(None) => break,
                 Err(_) if self.can_do_with(&durable, fewest) => break,
@@ -136,7 +144,7 @@ impl Target {
     /// least `fewest` and the others can be made anew on other nodes, which is tried once.
     fn can_do_with(&self, kept: &[bool; CHUNKS_PER_EXTENT], fewest: usize) -> bool {
         let count = kept.iter().filter(|kept| **kept).count();
-        count >= self.scheme.commit_at()
+        count >= fewest_durable(self.scheme)
             || (!self.is_second_attempt() && count >= fewest && self.substitutes(kept).is_some())
     }
 

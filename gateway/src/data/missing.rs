@@ -2,6 +2,7 @@
 
 use crate::meta::Meta;
 use crate::meta::types::ChunkSet;
+use crate::points::{crash_point, in_process};
 use sixfold_proto::name::ChunkName;
 use std::sync::Arc;
 use tokio::sync::mpsc;
@@ -17,14 +18,15 @@ impl Missing {
     /// Starts the task that writes the reports down; it ends with the last handle.
     pub(super) fn start(meta: Arc<dyn Meta>) -> Self {
         let (sender, mut reports) = mpsc::channel::<ChunkName>(QUEUE_LENGTH);
-        tokio::spawn(async move {
+        tokio::spawn(in_process(async move {
             while let Some(name) = reports.recv().await {
+                crash_point!("missing.reported");
                 let chunks = ChunkSet(1 << name.index.get());
                 if let Err(error) = meta.mark_missing(name.extent, chunks).await {
                     tracing::warn!(chunk = %name, "chunk {name} can't be marked missing: {error}");
                 }
             }
-        });
+        }));
         Self(sender)
     }
 

@@ -5,6 +5,7 @@ use super::Shared;
 use crate::erasure::Geometry;
 use crate::meta::types::{ChunkSet, Extent, Move};
 use crate::placement::Wish;
+use crate::points::crash_point;
 use futures::stream::{self, BoxStream, StreamExt};
 use sixfold_proto::checksum::CellKey;
 use sixfold_proto::chunks::{Cell, Chunks, NodeError, PutItem, next_cell};
@@ -58,6 +59,7 @@ pub(super) async fn move_chunk(
     copied.unwrap_or_else(|_| {
         Err(NodeError::Unavailable(format!("not copied within {} s", MOVE_LIMIT.as_secs())))
     })?;
+    crash_point!("move.copied");
     let (id, from) = (extent.id, extent.placement);
     Ok(Move { lease, extent: id, from, to: wish.placement(&from), healed: ChunkSet(0) })
 }

@@ -9,6 +9,7 @@ use super::running::RunningRead;
 use super::task::Task;
 use super::{ReadError, Shared};
 use crate::meta::types::{BodyId, Extent};
+use crate::points::crash_point;
 use bytes::Bytes;
 use futures::Stream;
 use std::collections::VecDeque;
@@ -16,8 +17,9 @@ use std::ops::Range;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::time::Instant;
 
 /// The wanted bytes of one stripe, and their room.
 struct Batch {
@@ -124,6 +126,7 @@ pub(super) async fn read(
         Walk { shared: Arc::clone(shared), body, extents: extents.into(), range, gather: None };
     let room = first_room(shared, &walk.extents).await?;
     let mut batch = walk.next(room, shared.limits.first_stripe_wait()).await?;
+    crash_point!("get.first_stripe");
     let places = Places::new(shared.limits.stripes_read_ahead);
     let first_size = batch.bytes.iter().map(|bytes| bytes.len() as u64).sum::<u64>();
     let ahead = (first_size < remaining).then(|| {
@@ -164,6 +167,7 @@ async fn read_ahead(
             let Ok(room) = room else { return };
             let batch = walk.next(Some(room), walk.shared.limits.later_stripe_wait()).await;
             let batch = batch.map(|batch| Batch { place: Some(place), ..batch });
+            crash_point!("get.stripe");
             let has_failed = batch.is_err();
             if sender.send(batch).await.is_err() || has_failed {
                 return;
@@ -171,7 +175,7 @@ async fn read_ahead(
         }
     };
     // Over the time the channel just closes; the client's end knows what that means.
-    let _ = tokio::time::timeout_at(cut.into(), reading).await;
+    let _ = tokio::time::timeout_at(cut, reading).await;
     drop(running);
 }
 

@@ -4,9 +4,11 @@ use super::gather::Gather;
 use super::lanes::{Acks, Encoded, Lanes, Target};
 use super::task::compute;
 use super::{ReadError, Shared};
+use crate::chance;
 use crate::erasure::{self, Scheme, Stripe};
 use crate::meta::types::{ChunkSet, Extent};
 use crate::nodes::NotPlaced;
+use crate::points::{crash_point, is_planted};
 use bytes::Bytes;
 use sixfold_proto::checksum::CellKey;
 use sixfold_proto::chunks::{Cell, NodeError};
@@ -71,12 +73,13 @@ pub(super) async fn spread_single(
     let all = std::array::from_fn::<usize, CHUNKS_PER_EXTENT, _>(|index| index);
     let mut acks = target.put_single(&encoded.cells, &all).await;
     let mut target = target;
-    if acks.durable_count() < target.scheme.commit_at() {
+    if acks.durable_count() < fewest_durable(target.scheme) {
         // The cells are still at hand: lost ones go to other nodes as they are.
         let Some(substituted) = target.with_substitutes(&acks) else {
             return Err(too_few(&acks.lost));
         };
         target = substituted;
+        crash_point!("put.substituting");
         let lost = all.into_iter().filter(|&index| !acks.durable[index]).collect::<Vec<_>>();
         acks = target.put_single(&encoded.cells, &lost).await;
     }
@@ -100,6 +103,7 @@ impl Spread {
     /// Sends a stripe on, waiting while the nodes are behind.
     pub(super) async fn push(&mut self, encoded: &Encoded, size: u64) -> Result<(), SpreadError> {
         self.lanes.push(encoded).await;
+        crash_point!("put.stripe_sent");
         self.size += size;
         if self.lanes.open_count() < self.target.scheme.rebuild_at() {
             return Err(too_few(self.lanes.lost()));
@@ -115,13 +119,14 @@ impl Spread {
         if durable < target.scheme.rebuild_at() {
             return Err(too_few(&acks.lost));
         }
-        if durable < target.scheme.commit_at() {
+        if durable < fewest_durable(target.scheme) {
             let Some(substituted) = target.with_substitutes(&acks) else {
                 return Err(too_few(&acks.lost));
             };
             let known = target.extent(start, size, &acks);
             target = substituted;
             let lost = known.missing;
+            crash_point!("put.rebuilding");
             acks = rebuild(&target, known, lost).await?;
         }
         target.settled(start, size, &acks)
@@ -162,17 +167,24 @@ pub(super) async fn rebuild(
 impl Target {
     /// The extent's row, if enough chunks are durable.
     fn settled(&self, start: u64, size: u64, acks: &Acks) -> Result<Extent, SpreadError> {
-        if acks.durable_count() < self.scheme.commit_at() {
+        if acks.durable_count() < fewest_durable(self.scheme) {
             return Err(too_few(&acks.lost));
         }
         Ok(self.extent(start, size, acks))
     }
 
     fn extent(&self, start: u64, size: u64, acks: &Acks) -> Extent {
-        let missing = ChunkSet::of(|index| !acks.durable[index]);
+        let is_missing =
+            |index: usize| !acks.durable[index] && !is_planted("put.missing_not_marked");
+        let missing = ChunkSet::of(is_missing);
         let (id, scheme, placement) = (self.extent, self.scheme, self.placement);
         Extent { id, start, size, scheme, placement, missing }
     }
+}
+
+/// How many chunks have to be durable for a commit.
+pub(super) fn fewest_durable(scheme: Scheme) -> usize {
+    scheme.commit_at() - usize::from(is_planted("put.quorum_off_by_one"))
 }
 
 impl Acks {
@@ -196,7 +208,7 @@ pub(super) fn new_target(
     ledger: &super::copies::Ledger,
     scheme: Scheme,
 ) -> Result<Target, SpreadError> {
-    let extent = ExtentId::new(lease, rand::random());
+    let extent = ExtentId::new(lease, chance::number());
     let placement = shared.directory.place(extent, scheme)?;
     let (shared, ledger) = (Arc::clone(shared), ledger.clone());
     let kept = [false; CHUNKS_PER_EXTENT];

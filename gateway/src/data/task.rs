@@ -1,5 +1,6 @@
 //! Work beside a request that ends with it.
 
+use crate::points::in_process;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -10,7 +11,7 @@ pub(super) struct Task<T>(JoinHandle<T>);
 
 impl<T: Send + 'static> Task<T> {
     pub(super) fn spawn(work: impl Future<Output = T> + Send + 'static) -> Self {
-        Self(tokio::spawn(work))
+        Self(tokio::spawn(in_process(work)))
     }
 }
 
@@ -42,10 +43,24 @@ pub(super) async fn compute<T: Send + 'static>(
     size: usize,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> T {
-    if size <= INLINE_BYTES { work() } else { background(work).await }
+    if is_small(size, INLINE_BYTES) { work() } else { background(work).await }
 }
+
+/// Whether so little is to be computed that it is done where it is.
+#[cfg(not(all(test, feature = "simulation")))]
+pub(super) fn is_small(size: usize, limit: usize) -> bool {
+    size <= limit
+}
+
+#[cfg(all(test, feature = "simulation"))]
+pub(super) use crate::simulation::is_small;
 
 /// Starts a computation off the async threads.
 pub(super) fn background<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Task<T> {
+    // The order in which threads end is none that could be repeated.
+    #[cfg(all(test, feature = "simulation"))]
+    if crate::simulation::is_running() {
+        return Task::spawn(async move { work() });
+    }
     Task(tokio::task::spawn_blocking(work))
 }

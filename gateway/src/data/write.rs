@@ -12,14 +12,15 @@ use super::spread::{Spread, SpreadError, encode, new_target, spread_single};
 use super::stripes::{Piece, Stripes};
 use super::task::{Task, background, compute};
 use super::{Digests, Finished, Shared, WriteError};
+use crate::chance;
 use crate::erasure::{Scheme, max_stripes};
 use crate::meta::types::{BodyId, Extent, NewBody};
+use crate::points::crash_point;
 use bytes::Bytes;
 use futures::{Stream, TryFutureExt};
 use sixfold_proto::name::LeaseId;
 use std::pin::pin;
 use std::sync::Arc;
-use uuid::Uuid;
 
 /// A body whose chunks are durable and that waits for its commit.
 #[derive(Debug)]
@@ -74,7 +75,8 @@ where
     }
     let size = writer.size;
     let extents = writer.finish().await?;
-    let body = (size > 0).then(|| NewBody { id: BodyId(Uuid::new_v4()), extents });
+    crash_point!("put.durable");
+    let body = (size > 0).then(|| NewBody { id: BodyId(chance::uuid()), extents });
     let digests = hashing.finish().await;
     Ok(Written { body, size, digests, lease, copies: unfinished.keep() })
 }
@@ -162,6 +164,7 @@ impl Writer {
     /// The short way of an extent that has one stripe.
     async fn push_single(&mut self, piece: Piece, start: u64) -> Result<(), SpreadError> {
         let target = new_target(&self.shared, self.lease, &self.ledger, self.scheme)?;
+        crash_point!("put.placed");
         let size = piece.bytes.len() as u64;
         let encoded = compute(piece.bytes.len(), target.encoding(0, piece)).await;
         let extent = spread_single(target, start, size, encoded).await?;
@@ -173,6 +176,7 @@ impl Writer {
     async fn finish_last(&mut self) -> Result<(), SpreadError> {
         if let Some(finishing) = self.finishing.take() {
             self.done.push(finishing.await?);
+            crash_point!("put.extent_durable");
         }
         Ok(())
     }

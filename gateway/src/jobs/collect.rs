@@ -6,6 +6,7 @@
 
 use super::{Job, JobPace, Nodes, Paces, Progress};
 use crate::meta::{FREED_EXTENTS, FreedBody, Meta};
+use crate::points::crash_point;
 use async_trait::async_trait;
 use futures::StreamExt;
 use sixfold_proto::chunks::{Chunks, NodeError};
@@ -55,6 +56,7 @@ impl Job for Collect {
 
     async fn step(&self) -> anyhow::Result<Progress> {
         let bodies = self.meta.freed_bodies(self.at_least, PER_STEP).await?;
+        crash_point!("collect.listed");
         let on_each = by_node(&bodies).into_iter();
         futures::future::join_all(on_each.map(|(number, names)| async move {
             // One that is away is left to the sweep.
@@ -63,9 +65,11 @@ impl Job for Collect {
             }
         }))
         .await;
+        crash_point!("collect.deleted");
         let ids: Vec<_> = bodies.iter().map(|body| body.id).collect();
         if !ids.is_empty() {
             self.meta.forget_bodies(&ids).await?;
+            crash_point!("collect.forgotten");
         }
         let count = ids.len() as u64;
         let extents: usize = bodies.iter().map(|body| body.extents.len()).sum();
@@ -106,7 +110,9 @@ async fn delete_all(number: NodeNumber, node: &dyn Chunks, names: Vec<ChunkName>
 async fn delete_one(node: &dyn Chunks, name: ChunkName) -> Result<(), NodeError> {
     let call = async {
         let entry = node.stat(name).await?;
-        node.delete(name, entry.copy).await
+        let deleted = node.delete(name, entry.copy).await;
+        crash_point!("collect.chunk_deleted");
+        deleted
     };
     match tokio::time::timeout(CALL_LIMIT, call).await {
         // Gone already, or written again meanwhile by a late mover, whose copy the sweep finds.

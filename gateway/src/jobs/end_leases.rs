@@ -2,6 +2,7 @@
 
 use super::{Job, JobPace, Paces, Progress, lock};
 use crate::meta::Meta;
+use crate::points::{crash_point, is_planted};
 use async_trait::async_trait;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -63,12 +64,15 @@ impl Job for EndLeases {
         let result = self.meta.cluster_id().await;
         let answered_for = self.note(result.is_ok());
         result?;
-        if answered_for < self.silent {
+        if answered_for < self.silent && !is_planted("end_leases.blind_to_outages") {
             return Ok(Progress::Idle(0));
         }
-        let result = self.meta.end_expired_leases(self.silent, PER_STEP).await;
+        let is_hasty = is_planted("end_leases.too_early");
+        let silent = if is_hasty { self.silent / 8 } else { self.silent };
+        let result = self.meta.end_expired_leases(silent, PER_STEP).await;
         self.note(result.is_ok());
         let ended = result?;
+        crash_point!("end_leases.ended");
         for lease in &ended {
             tracing::info!(lease.id = format!("{:016x}", lease.0), "ended a silent lease");
         }

@@ -2,6 +2,7 @@
 
 use super::{Job, JobPace, Paces, Progress};
 use crate::meta::Meta;
+use crate::points::crash_point;
 use async_trait::async_trait;
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,6 +36,7 @@ impl Job for ExpireUploads {
 
     async fn step(&self) -> anyhow::Result<Progress> {
         let count = self.meta.expire_uploads(self.idle, PER_STEP).await?;
+        crash_point!("expire_uploads.expired");
         Ok(if count > 0 { Progress::More(count) } else { Progress::Idle(0) })
     }
 }

@@ -9,11 +9,13 @@ use crate::data::ReadError;
 use crate::meta::Meta;
 use crate::meta::types::{Extent, ExtentCursor, Lost, Move, RiskCursor};
 use crate::nodes::Directory;
+use crate::points::crash_point;
 use async_trait::async_trait;
 use futures::StreamExt;
 use sixfold_proto::name::NodeNumber;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// Extents of one unit of work.
 const PER_STEP: usize = 64;
@@ -121,7 +123,9 @@ impl Heal {
         let healed = match self.healer.heal(&extent).await {
             Ok(None) => return false,
             Ok(Some(moved)) => {
-                self.meta.move_chunks(moved).await.map_err(|error| error.to_string())
+                let switched = self.meta.move_chunks(moved).await;
+                crash_point!("heal.switched");
+                switched.map_err(|error| error.to_string())
             }
             Err(error) => Err(error.to_string()),
         };
@@ -158,6 +162,7 @@ impl Job for Heal {
 
     async fn step(&self) -> anyhow::Result<Progress> {
         let is_marked = self.mark().await?;
+        crash_point!("heal.marked");
         let after = *lock(&self.after);
         let extents = self.meta.degraded_extents(after, PER_STEP).await?;
         let next = extents.last().filter(|_| extents.len() == PER_STEP).map(RiskCursor::of);

@@ -9,15 +9,18 @@
 
 use super::sweep::sweep_page;
 use super::{Job, JobPace, Mover, Nodes, Paces, Progress, lock};
+use crate::chance;
 use crate::meta::Meta;
 use crate::meta::types::{Claimant, Extent, ExtentCursor, Placed};
 use crate::nodes::Directory;
 use crate::placement::Wish;
+use crate::points::crash_point;
 use async_trait::async_trait;
 use futures::StreamExt;
 use sixfold_proto::name::NodeNumber;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 const NAME: &str = "rebalance";
 
@@ -101,7 +104,7 @@ impl Rebalance {
     ) -> Self {
         let (pace, kept) = (paces.rebalance, paces.collect_after);
         let (round, shared) = (Mutex::default(), Mutex::default());
-        Self { meta, directory, mover, pace, kept, claimant: rand::random(), round, shared }
+        Self { meta, directory, mover, pace, kept, claimant: chance::number(), round, shared }
     }
 
     /// The phase that is under way, begun anew when the drained nodes are others than before.
@@ -183,10 +186,12 @@ impl Rebalance {
 
     async fn fulfil_one(&self, extent: Extent, wish: Wish) -> bool {
         let lease = self.mover.lease.current();
+        crash_point!("move.begun");
         let moved = match self.mover.data.move_chunk(&extent, wish, lease).await {
             Ok(moved) => self.meta.move_chunks(moved).await.map_err(|error| error.to_string()),
             Err(error) => Err(error.to_string()),
         };
+        crash_point!("move.switched");
         match moved {
             // `false` is another process that was first, or a body that is gone.
             Ok(_) => true,
@@ -271,6 +276,7 @@ impl Job for Rebalance {
             *lock(&self.round) = Round::default();
             return Ok(Progress::Idle(0));
         }
+        crash_point!("rebalance.claimed");
         let (next, has_more) = self.run(&round).await?;
         let moved = next.moved - round.moved;
         if has_more {

@@ -7,7 +7,8 @@ use async_trait::async_trait;
 use sixfold_proto::jobs::JobReport;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// The longest pause after errors.
@@ -113,6 +114,7 @@ impl Runner {
         let mut looked_for_old = None::<Instant>;
         loop {
             tokio::select! {
+                biased;
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(TELL_EVERY) => {}
             }
@@ -145,6 +147,7 @@ impl Runner {
                 job.step().await
             };
             tokio::select! {
+                biased;
                 () = stop.cancelled() => return,
                 result = work => pause = self.record(job, result),
             }

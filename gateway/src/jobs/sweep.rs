@@ -7,6 +7,7 @@
 use super::{Job, JobPace, Nodes, Paces, Progress, lock};
 use crate::meta::Meta;
 use crate::meta::types::NodeState;
+use crate::points::crash_point;
 use anyhow::Context;
 use async_trait::async_trait;
 use futures::StreamExt;
@@ -93,12 +94,14 @@ pub(super) async fn sweep_page(
         return Ok((0, None));
     }
     let condemned = meta.condemned(number, &copies, kept).await?;
+    crash_point!("sweep.condemned");
     let count = condemned.len() as u64;
     let mut deletes = futures::stream::iter(condemned)
         .map(|(name, copy)| delete(node, name, copy))
         .buffer_unordered(CALLS);
     while let Some(result) = deletes.next().await {
         result?;
+        crash_point!("sweep.chunk_deleted");
     }
     if count > 0 {
         tracing::info!(node.number = number.0, chunk_count = count, "swept chunks");

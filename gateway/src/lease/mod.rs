@@ -13,11 +13,13 @@ mod tests;
 
 use crate::data::CurrentLease;
 use crate::meta::{Meta, MetaError, Result};
+use crate::points::{crash_point, is_planted};
 use sixfold_proto::name::LeaseId;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use time::OffsetDateTime;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// How often a lease is renewed.
@@ -132,6 +134,7 @@ impl Lease {
         let mut pause = self.pace.renew_every;
         loop {
             tokio::select! {
+                biased;
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(pause) => {}
             }
@@ -172,6 +175,7 @@ impl Lease {
     /// Renews the lease and those that gave way; ends what has been kept for long enough.
     async fn turn(&self) -> Result<()> {
         self.renew().await?;
+        crash_point!("lease.renewed");
         for (lease, since) in self.changed() {
             if since.elapsed() >= self.pace.keep_changed {
                 self.meta.end_lease(lease).await?;
@@ -194,12 +198,14 @@ impl Lease {
     async fn change(&self) -> Result<()> {
         let old = self.take().await?;
         lock(&self.changed).push((old, Instant::now()));
+        crash_point!("lease.changed");
         Ok(())
     }
 
     /// Makes a new lease the current one; answers the one before it.
     async fn take(&self) -> Result<LeaseId> {
         let new = self.meta.begin_lease(&self.holder).await?;
+        crash_point!("lease.taken");
         *lock(&self.taken) = Instant::now();
         Ok(LeaseId(self.current.swap(new.0, Ordering::AcqRel)))
     }
@@ -217,6 +223,9 @@ impl Lease {
     }
 
     async fn renew(&self) -> Result<()> {
+        if is_planted("lease.not_renewed") {
+            return Ok(());
+        }
         let oldest_read = self.oldest_read();
         let before = OffsetDateTime::now_utc();
         match self.meta.renew_lease(self.current(), oldest_read).await {
@@ -224,6 +233,7 @@ impl Lease {
                 self.compare_clocks(before, renewal.database_time, OffsetDateTime::now_utc());
                 Ok(())
             }
+            Err(MetaError::LeaseEnded) if is_planted("lease.loss_ignored") => Ok(()),
             Err(MetaError::LeaseEnded) => self.replace().await,
             Err(error) => Err(error),
         }

@@ -6,7 +6,7 @@
 //! an unreadable one.
 
 use super::limits::BreakerLimits;
-use std::time::Instant;
+use tokio::time::Instant;
 
 /// What a breaker says of its node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

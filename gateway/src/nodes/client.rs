@@ -9,7 +9,8 @@ use sixfold_proto::name::{ChunkName, CopyNumber, LeaseId, NodeNumber};
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// A page of names is long to collect on a busy drive.
 const LIST_ANSWER: Duration = Duration::from_secs(20);

@@ -7,7 +7,7 @@
 use super::breaker::BreakerState;
 use super::client::{Node, Refusal};
 use super::limits::NodeLimits;
-use super::remote::{Remote, RemoteSettings};
+use super::remote::{Connect, RemoteSettings};
 use super::silence::{Liveness, Silence};
 use crate::erasure::Scheme;
 use crate::meta::types::{Extent, NodeRow, NodeState, Placement};
@@ -19,7 +19,8 @@ use sixfold_proto::chunks::{Chunks, DriveState};
 use sixfold_proto::name::{CHUNKS_PER_EXTENT, ExtentId, NodeNumber};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -31,7 +32,7 @@ pub struct Directory {
     cluster: Uuid,
     meta: Arc<dyn Meta>,
     embedded: HashMap<NodeNumber, Arc<dyn Chunks>>,
-    remote: Option<RemoteSettings>,
+    remote: Option<Arc<dyn Connect>>,
     limits: NodeLimits,
     snapshot: ArcSwap<Snapshot>,
     /// One refresh at a time, so that a slow older one can't undo a newer one.
@@ -199,22 +200,25 @@ impl Directory {
         Self::with_limits(cluster, meta, embedded, None, NodeLimits::default())
     }
 
-    /// A directory that also calls the nodes that registered with an address.
-    pub fn with_remote(
-        cluster: Uuid,
-        meta: Arc<dyn Meta>,
-        embedded: HashMap<NodeNumber, Arc<dyn Chunks>>,
-        remote: RemoteSettings,
-    ) -> Arc<Self> {
-        Self::with_limits(cluster, meta, embedded, Some(remote), NodeLimits::default())
-    }
-
-    /// A directory with limits of its own.
+    /// A directory with limits of its own, that also calls the nodes that registered with an
+    /// address, if there is a way to.
     pub fn with_limits(
         cluster: Uuid,
         meta: Arc<dyn Meta>,
         embedded: HashMap<NodeNumber, Arc<dyn Chunks>>,
         remote: Option<RemoteSettings>,
+        limits: NodeLimits,
+    ) -> Arc<Self> {
+        let remote = remote.map(|settings| Arc::new(settings) as Arc<dyn Connect>);
+        Self::connected(cluster, meta, embedded, remote, limits)
+    }
+
+    /// A directory whose nodes in other processes are reached by `remote`.
+    pub(crate) fn connected(
+        cluster: Uuid,
+        meta: Arc<dyn Meta>,
+        embedded: HashMap<NodeNumber, Arc<dyn Chunks>>,
+        remote: Option<Arc<dyn Connect>>,
         limits: NodeLimits,
     ) -> Arc<Self> {
         let snapshot = ArcSwap::default();
@@ -278,6 +282,7 @@ impl Directory {
         let mut changes = self.meta.registry_changes();
         loop {
             tokio::select! {
+                biased;
                 () = stop.cancelled() => return,
                 _ = ticks.tick() => {}
                 Some(()) = changes.next() => {}
@@ -348,8 +353,8 @@ impl Directory {
         let address = row.address.as_ref().filter(|address| !address.is_empty());
         let (settings, address) = (self.remote.as_ref()?, address?);
         let registration = u64::try_from(row.registration).unwrap_or_default();
-        match Remote::new(row.number, registration, address, settings, self.limits.connect) {
-            Ok(remote) => Some(Arc::new(Node::new(row.number, Arc::new(remote), &self.limits))),
+        match settings.connect(row.number, registration, address, self.limits.connect) {
+            Ok(remote) => Some(Arc::new(Node::new(row.number, remote, &self.limits))),
             Err(error) => {
                 let node = row.number.0;
                 tracing::error!(node.id = node, "node {node} can't be called: {error}");

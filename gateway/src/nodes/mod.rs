@@ -18,5 +18,9 @@ pub(crate) use directory::NotPlaced;
 pub use directory::{Directory, Entry, Snapshot};
 pub use embedded::EmbeddedRows;
 pub use limits::{BreakerLimits, NodeLimits};
+#[cfg(all(test, feature = "simulation"))]
+pub(crate) use remote::AddressError;
+#[cfg(all(test, feature = "simulation"))]
+pub(crate) use remote::Connect;
 pub use remote::RemoteSettings;
 pub use silence::Liveness;

@@ -22,6 +22,7 @@ use sixfold_proto::secret::{ClusterSecret, SECRET_METADATA_KEY};
 use sixfold_proto::{FRAME_BYTES, MAX_LIST_MESSAGE_BYTES, MAX_MESSAGE_BYTES};
 use std::ops::Range;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tonic::Request;
@@ -74,9 +75,34 @@ impl RemoteSettings {
     }
 }
 
+/// How nodes in other processes are reached.
+pub(crate) trait Connect: Send + Sync + 'static {
+    /// The node `node` in its registration `registration` at `address`, connected to within
+    /// `connect` when it is first called.
+    fn connect(
+        &self,
+        node: NodeNumber,
+        registration: u64,
+        address: &str,
+        connect: Duration,
+    ) -> Result<Arc<dyn Chunks>, AddressError>;
+}
+
+impl Connect for RemoteSettings {
+    fn connect(
+        &self,
+        node: NodeNumber,
+        registration: u64,
+        address: &str,
+        connect: Duration,
+    ) -> Result<Arc<dyn Chunks>, AddressError> {
+        Ok(Arc::new(Remote::new(node, registration, address, self, connect)?))
+    }
+}
+
 /// Why a node can't be called.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum AddressError {
+pub(crate) enum AddressError {
     /// It is no address.
     #[error("its address can't be used: {0}")]
     Unusable(#[from] tonic::transport::Error),

@@ -2,7 +2,7 @@
 
 use super::{Body, Cluster, MIB, bytes, choices, name};
 use crate::meta::Meta;
-use crate::meta::types::{ChunkSet, Extent, Lost};
+use crate::meta::types::{ChunkSet, Extent, Lost, Move};
 use crate::nodes::fake::Faults;
 use sixfold_proto::name::{ChunkIndex, NodeNumber};
 
@@ -107,6 +107,27 @@ async fn chunks_of_a_dead_node_move_to_one_that_has_none() {
         nodes.dedup();
         assert_eq!(nodes.len(), 6, "no two on a node");
     }
+    cluster.check(&body).await;
+}
+
+/// Found by the simulation's seed 2: rebalance leaves what is missing to heal, and heal left it at
+/// home, where it was crowded.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crowded_chunk_that_is_missing_finds_a_place_of_its_own() {
+    let cluster = Cluster::new(7).await;
+    let body = cluster.committed(&bytes(1000)).await;
+    let from = body.extents[0].placement;
+    let mut to = from;
+    to[3] = from[0];
+    let (lease, extent) = (cluster.movers, body.extents[0].id);
+    let crowded = Move { lease, extent, from, to, healed: ChunkSet(0) };
+    assert!(cluster.model.move_chunks(crowded).await.unwrap());
+    cluster.model.mark_missing(extent, ChunkSet(0b1000)).await.unwrap();
+    assert_eq!(cluster.heal().await, 1);
+    let healed = cluster.rows(&body).await.remove(0);
+    assert_eq!(healed.missing, ChunkSet(0));
+    assert!((0..6).all(|index| index == 3 || healed.placement[index] == from[index]));
+    assert!((0..6).all(|index| index == 3 || healed.placement[index] != healed.placement[3]));
     cluster.check(&body).await;
 }
 

@@ -4,7 +4,7 @@ use super::{Body, Cluster, MIB, bytes, data_over, over};
 use crate::data::{DataLimits, WriteError};
 use crate::meta::Meta;
 use crate::meta::model::Model;
-use crate::nodes::{Directory, RemoteSettings};
+use crate::nodes::{Directory, NodeLimits, RemoteSettings};
 use sixfold_node::rpc::{Admission, Identity, NodeService, Registered, serve};
 use sixfold_node::store::{Store, StoreOptions};
 use sixfold_proto::chunks::Chunks;
@@ -77,7 +77,8 @@ async fn remotes(shown_secret: &str) -> Remotes {
     let settings = RemoteSettings { secret, tls: None };
     let id = model.cluster_id().await.unwrap();
     let rows = Arc::clone(&model) as Arc<dyn Meta>;
-    let nodes = Directory::with_remote(id, rows, HashMap::new(), settings);
+    let nodes =
+        Directory::with_limits(id, rows, HashMap::new(), Some(settings), NodeLimits::default());
     let (data, bucket) = data_over(&model, nodes, DataLimits::default()).await;
     let cluster = Cluster { nodes: Vec::new(), model, data, bucket, movers: LeaseId(0) };
     Remotes { cluster, tasks, _directory: directory }

@@ -3,6 +3,7 @@
 use super::state::{Body, State};
 use crate::meta::types::{BodyId, ChunkSet, Extent, ExtentCursor, Lost, Move, Placed, RiskCursor};
 use crate::meta::{FREED_EXTENTS, FreedBody, MetaError, Result};
+use crate::points::is_planted;
 use sixfold_proto::name::{ChunkName, CopyNumber, ExtentId, LeaseId, NodeNumber};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -158,13 +159,16 @@ pub(super) fn condemned(
     let row = |name: &ChunkName| extents(state).find(|extent| extent.id == name.extent);
     let is_over = |name: &ChunkName, writer: &LeaseId| {
         let is_committed = row(name).is_some() || state.forgotten.contains(&name.extent);
-        !state.leases.contains_key(writer) || *writer == name.extent.lease() && is_committed
+        is_planted("sweep.lease_unchecked")
+            || !state.leases.contains_key(writer)
+            || *writer == name.extent.lease() && is_committed
     };
     let is_unwanted = |name: &ChunkName| {
-        row(name).is_none_or(|extent| {
-            let is_read = state.moved.get(&extent.id).is_some_and(|moved| *moved >= before);
-            extent.placement[name.index.as_usize()] != node && !is_read
-        })
+        is_planted("sweep.rows_unchecked")
+            || row(name).is_none_or(|extent| {
+                let is_read = state.moved.get(&extent.id).is_some_and(|moved| *moved >= before);
+                extent.placement[name.index.as_usize()] != node && !is_read
+            })
     };
     Ok(copies
         .iter()

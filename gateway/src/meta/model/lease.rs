@@ -1,13 +1,14 @@
 //! Leases.
 
 use super::state::{Lease, State};
+use crate::chance;
 use crate::meta::{MetaError, Renewal, Result};
 use sixfold_proto::name::LeaseId;
 use std::time::Duration;
 
 #[allow(clippy::unnecessary_wraps)] // As PostgreSQL's, which may fail.
 pub(super) fn begin_lease(state: &mut State, _holder: &str) -> Result<LeaseId> {
-    let id = LeaseId(rand::random());
+    let id = LeaseId(chance::number());
     let renewed = state.now();
     state.leases.insert(id, Lease { renewed, oldest_read: None });
     Ok(id)

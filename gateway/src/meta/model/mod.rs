@@ -4,6 +4,8 @@
 
 mod background;
 mod bucket;
+#[cfg(all(test, feature = "simulation"))]
+mod census;
 mod chunks;
 mod jobs;
 mod lease;
@@ -39,6 +41,12 @@ impl Model {
     /// No rows at all.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// What a simulation counts when it is over.
+    #[cfg(all(test, feature = "simulation"))]
+    pub(crate) fn census(&self) -> census::Census {
+        census::census(&self.state())
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -1,6 +1,7 @@
 //! The registry of nodes.
 
 use super::state::State;
+use crate::chance;
 use crate::meta::types::{NodeCondition, NodeRow, NodeState};
 use crate::meta::{MetaError, Result};
 use futures::StreamExt;
@@ -173,5 +174,5 @@ pub(super) fn nodes(state: &mut State) -> Result<Vec<NodeRow>> {
 
 #[allow(clippy::unnecessary_wraps)] // As PostgreSQL's, which may fail.
 pub(super) fn cluster_id(state: &mut State) -> Result<Uuid> {
-    Ok(*state.nodes.cluster.get_or_insert_with(Uuid::new_v4))
+    Ok(*state.nodes.cluster.get_or_insert_with(chance::uuid))
 }

@@ -2,14 +2,15 @@
 
 use super::list;
 use super::state::State;
+use crate::chance;
 use crate::meta::types::{
     BodyId, BodySource, Bucket, BucketId, Commit, CommitOutcome, Content, DeleteOutcome, Extent,
     Found, Headers, Key, ListQuery, Page, Version, VersionId, Versioning, WriteCondition,
 };
 use crate::meta::{EXTENTS_PER_PAGE, MetaError, Result};
+use crate::points::is_planted;
 use std::sync::Arc;
 use time::Duration;
-use uuid::Uuid;
 
 /// Why a condition does not hold.
 pub(super) enum Refusal {
@@ -28,6 +29,7 @@ pub(super) fn commit(state: &mut State, commit: Commit) -> Result<CommitOutcome>
     state.check_lease(commit.lease)?;
     let bucket = state.check_bucket(&commit.bucket)?;
     match check_condition(state, bucket.id, &commit.key, &commit.condition) {
+        _ if is_planted("commit.condition_unchecked") => {}
         Err(Refusal::NoSuchKey) => return Ok(CommitOutcome::NoSuchKey),
         Err(Refusal::Failed) => return Ok(CommitOutcome::PreconditionFailed),
         Ok(()) => {}
@@ -43,7 +45,7 @@ pub(super) fn commit(state: &mut State, commit: Commit) -> Result<CommitOutcome>
             let Some(body) = state.bodies.get_mut(&id).filter(|body| body.refs > 0) else {
                 return Ok(CommitOutcome::SourceGone);
             };
-            body.refs += 1;
+            body.refs += u32::from(!is_planted("copy.not_counted"));
             Some(id)
         }
     };
@@ -88,7 +90,7 @@ pub(super) fn put(state: &mut State, bucket: &Bucket, key: &str, new: NewVersion
     let version = Version {
         key: key.to_owned(),
         version: match bucket.versioning {
-            Versioning::Enabled => VersionId::Id(Uuid::new_v4()),
+            Versioning::Enabled => VersionId::Id(chance::uuid()),
             Versioning::Off | Versioning::Suspended => VersionId::Null,
         },
         seq: last.map_or(0, |last| last.seq) + 1,
@@ -165,6 +167,9 @@ fn remove(state: &mut State, bucket: BucketId, key: &str, version: VersionId) ->
     let Some(at) = history.iter().position(|old| old.version == version) else {
         return DeleteOutcome::Absent;
     };
+    if is_planted("delete.only_acknowledged") {
+        return DeleteOutcome::Deleted { version, was_marker: false };
+    }
     let removed = history.remove(at);
     match history.last_mut() {
         Some(last) => last.is_current = true,

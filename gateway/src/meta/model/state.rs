@@ -5,9 +5,11 @@ use crate::meta::types::{
     Version,
 };
 use crate::meta::{MetaError, Result};
+use crate::points::is_planted;
 use sixfold_proto::name::{ExtentId, LeaseId};
 use std::collections::{BTreeMap, BTreeSet};
 use time::{Duration, OffsetDateTime};
+use tokio::time::Instant;
 
 /// The rows.
 #[derive(Debug, Default)]
@@ -28,7 +30,22 @@ pub(super) struct State {
     pub(super) reports: super::background::Reports,
     pub(super) users: super::users::Users,
     pub(super) nodes: super::nodes::Nodes,
+    clock: Clock,
     last_moment: Option<OffsetDateTime>,
+}
+
+/// The database's clock: it shows the time of day and runs with the runtime's own clock, which
+/// tests may stop and move.
+#[derive(Debug)]
+struct Clock {
+    began: Instant,
+    began_at: OffsetDateTime,
+}
+
+impl Default for Clock {
+    fn default() -> Self {
+        Self { began: Instant::now(), began_at: OffsetDateTime::now_utc() }
+    }
 }
 
 /// A body: what is counted and shared.
@@ -73,7 +90,7 @@ pub(super) struct Lease {
 impl State {
     /// The time in microseconds, as PostgreSQL keeps it; it never stands still.
     pub(super) fn now(&mut self) -> OffsetDateTime {
-        let now = OffsetDateTime::now_utc();
+        let now = self.clock.began_at + self.clock.began.elapsed();
         let now = now - Duration::nanoseconds(i64::from(now.nanosecond() % 1000));
         let after_last = self.last_moment.map(|last| last + Duration::microseconds(1));
         let now = after_last.map_or(now, |least| now.max(least));
@@ -82,7 +99,8 @@ impl State {
     }
 
     pub(super) fn check_lease(&self, lease: LeaseId) -> Result<()> {
-        if self.leases.contains_key(&lease) { Ok(()) } else { Err(MetaError::LeaseEnded) }
+        let is_live = self.leases.contains_key(&lease) || is_planted("commit.lease_unchecked");
+        if is_live { Ok(()) } else { Err(MetaError::LeaseEnded) }
     }
 
     /// The bucket as it is, for a write that was decided by `seen`.
@@ -95,15 +113,19 @@ impl State {
     }
 
     pub(super) fn add_body(&mut self, body: NewBody) {
-        self.bodies.insert(body.id, Body { refs: 1, freed: None, extents: body.extents });
+        let refs = 1 + u32::from(is_planted("commit.counted_twice"));
+        self.bodies.insert(body.id, Body { refs, freed: None, extents: body.extents });
     }
 
     /// Counts one reference down.
     pub(super) fn free_body(&mut self, body: Option<BodyId>) {
         let now = self.now();
         let Some(body) = body.and_then(|id| self.bodies.get_mut(&id)) else { return };
+        if is_planted("commit.replaced_not_freed") {
+            return;
+        }
         body.refs -= 1;
-        if body.refs == 0 {
+        if body.refs == 0 || is_planted("copy.freed_with_its_source") {
             body.freed = Some(now);
         }
     }

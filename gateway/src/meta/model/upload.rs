@@ -3,11 +3,13 @@
 use super::list;
 use super::object::{NewVersion, Refusal, check_condition, put};
 use super::state::{Completed, PartRow, State, UploadRow};
+use crate::chance;
 use crate::meta::types::{
     BodyId, Bucket, BucketId, CompleteOutcome, Completion, Extent, ListQuery, NewBody, Page, Part,
     PartOutcome, Upload, UploadId,
 };
 use crate::meta::{MetaError, Result};
+use crate::points::is_planted;
 use sixfold_proto::name::LeaseId;
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,7 +29,7 @@ pub(super) fn create_upload(
     }
     let started = state.now();
     let microseconds = started.unix_timestamp_nanos().unsigned_abs() / 1000;
-    let id = UploadId(Uuid::from_u128((microseconds << 64) | u128::from(rand::random::<u64>())));
+    let id = UploadId(Uuid::from_u128((microseconds << 64) | u128::from(chance::number())));
     let upload = Upload { id, bucket: bucket.id, started, ..upload };
     let row = UploadRow { upload: upload.clone(), parts: [].into(), completed: None };
     state.uploads.insert(id, row);
@@ -77,7 +79,9 @@ pub(super) fn commit_part(
     if let Some(body) = body {
         state.add_body(body);
     }
-    state.free_body(old.and_then(|old| old.body));
+    if !is_planted("part.replaced_not_freed") {
+        state.free_body(old.and_then(|old| old.body));
+    }
     Ok(PartOutcome::Done { modified })
 }
 
@@ -114,7 +118,7 @@ pub(super) fn complete(state: &mut State, completion: Completion) -> Result<Comp
         Err(Refusal::Failed) => return Ok(CompleteOutcome::PreconditionFailed),
         Ok(()) => {}
     }
-    if !has_parts {
+    if !has_parts && !is_planted("complete.parts_unchecked") {
         return Ok(CompleteOutcome::PartsChanged);
     }
     let body = join_parts(state, &completion);
@@ -165,7 +169,7 @@ fn join_parts(state: &mut State, completion: &Completion) -> Option<BodyId> {
     if completion.content.size == 0 {
         return None;
     }
-    let id = BodyId(Uuid::new_v4());
+    let id = BodyId(chance::uuid());
     state.add_body(NewBody { id, extents });
     Some(id)
 }
@@ -190,7 +194,9 @@ pub(super) fn completed(
 fn forget(state: &mut State, id: UploadId) {
     let row = state.uploads.remove(&id);
     for part in row.into_iter().flat_map(|row| row.parts.into_values()) {
-        state.free_body(part.body);
+        if !is_planted("abort.parts_not_freed") {
+            state.free_body(part.body);
+        }
     }
 }
 

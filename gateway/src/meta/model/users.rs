@@ -1,6 +1,7 @@
 //! Users and their access keys.
 
 use super::state::State;
+use crate::chance;
 use crate::meta::types::{AccessKey, User, UserId};
 use crate::meta::{MetaError, Result};
 use std::collections::BTreeMap;
@@ -23,7 +24,7 @@ pub(super) fn create_user(state: &mut State, name: &str) -> Result<User> {
     if users.contains_key(name) {
         return Err(MetaError::Exists(format!("user {name}")));
     }
-    let user = User { id: UserId(uuid::Uuid::new_v4()), name: name.to_owned() };
+    let user = User { id: UserId(chance::uuid()), name: name.to_owned() };
     users.insert(name.to_owned(), user.clone());
     Ok(user)
 }

@@ -10,6 +10,7 @@ use crate::meta::types::{
     BodySource, Bucket, Checksum, ChecksumAlgorithm, ChecksumType, Commit, Content, Headers,
     ObjectPart, WriteCondition,
 };
+use crate::points::crash_point;
 use crate::s3::checksum::{self, Fields, set_checksum};
 use crate::s3::context::Context;
 use crate::s3::copy_source::Source;
@@ -170,7 +171,10 @@ async fn attempt(
         body: bytes.body,
         condition: wanted.condition.clone(),
     };
-    match commit::commit(app, context, commit).await {
+    crash_point!("copy.before_commit");
+    let committed = commit::commit(app, context, commit).await;
+    crash_point!("copy.committed");
+    match committed {
         Ok(committed) => Ok(committed.map(|committed| answer(source, &described, committed))),
         Err(error) => {
             if commit::is_certain(&error) {

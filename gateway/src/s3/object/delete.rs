@@ -3,6 +3,7 @@
 use crate::app::App;
 use crate::meta::MetaError;
 use crate::meta::types::{Bucket, DeleteOutcome, VersionId};
+use crate::points::crash_point;
 use crate::s3::context::Context;
 use crate::s3::error::Error;
 use crate::s3::ids;
@@ -56,6 +57,7 @@ pub(super) async fn delete_one(
         }
         outcome => outcome?,
     };
+    crash_point!("delete.deleted");
     deleted(&outcome, version)
 }
 

@@ -3,6 +3,7 @@
 use super::commit;
 use crate::app::App;
 use crate::meta::types::{Checksum, ChecksumType, Commit, Content};
+use crate::points::crash_point;
 use crate::s3::checksum::{self, Fields, set_checksum};
 use crate::s3::context::Context;
 use crate::s3::error::Error;
@@ -59,6 +60,7 @@ async fn finish(
     checksum: &Checksum,
 ) -> Result<PutObjectOutput, Error> {
     let etag = stored.md5.clone();
+    crash_point!("put.before_commit");
     let committed = match commit::commit(app, context, commit).await {
         Ok(Some(committed)) => committed,
         Ok(None) => {
@@ -71,6 +73,7 @@ async fn finish(
             return Err(error);
         }
     };
+    crash_point!("put.committed");
     let mut output = PutObjectOutput {
         e_tag: Some(ETag::Strong(etag)),
         checksum_type: Some(dto::ChecksumType::from_static(dto::ChecksumType::FULL_OBJECT)),

@@ -1,6 +1,7 @@
 //! `AbortMultipartUpload`.
 
 use crate::app::App;
+use crate::points::crash_point;
 use crate::s3::context::Context;
 use crate::s3::error::Error;
 use crate::s3::ids;
@@ -18,5 +19,6 @@ pub(crate) async fn abort(
     if !app.meta.abort_upload(bucket.id, &input.key, id).await? {
         return Err(Error::NoSuchUpload);
     }
+    crash_point!("abort.aborted");
     Ok(AbortMultipartUploadOutput::default())
 }

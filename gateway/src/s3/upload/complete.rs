@@ -10,6 +10,7 @@ use crate::meta::types::{
     Bucket, ChecksumAlgorithm, CompleteOutcome, Completion, Content, Part, Upload, UploadId,
     WriteCondition,
 };
+use crate::points::{crash_point, in_process};
 use crate::s3::checksum::{self, Fields, get_checksum, set_checksum};
 use crate::s3::context::Context;
 use crate::s3::error::Error;
@@ -50,7 +51,7 @@ pub(crate) async fn complete(
 ) -> Result<CompleteMultipartUploadOutput, Error> {
     let wanted = wanted(app, context, input).await?;
     let app = Arc::clone(app);
-    let mut task = tokio::spawn(async move { run(&app, wanted).await });
+    let mut task = tokio::spawn(in_process(async move { run(&app, wanted).await }));
     let joined = |result: Result<_, tokio::task::JoinError>| {
         result.map_err(|error| Error::Internal(error.to_string())).flatten()
     };
@@ -127,6 +128,7 @@ async fn run(app: &App, wanted: Wanted) -> Result<CompleteMultipartUploadOutput,
     let shown = Fields::of(assembled.checksum.as_ref(), assembled.parts.len());
     let kind = assembled.checksum.as_ref().map(|checksum| checksum::type_name(checksum.kind));
     let completion = completion(&wanted, upload, names, assembled);
+    crash_point!("complete.before_commit");
     let (bucket, outcome) = match app.meta.complete(completion.clone()).await {
         Err(MetaError::BucketChanged) => {
             let bucket = app.buckets.reload(app.meta.as_ref(), &wanted.bucket.name).await?;
@@ -135,6 +137,7 @@ async fn run(app: &App, wanted: Wanted) -> Result<CompleteMultipartUploadOutput,
         }
         outcome => (completion.bucket, outcome?),
     };
+    crash_point!("complete.committed");
     answer(&wanted, &bucket, outcome, &shown, kind)
 }
 

@@ -2,6 +2,7 @@
 
 use crate::app::App;
 use crate::meta::types::{Checksum, ChecksumAlgorithm, ChecksumType, Part, PartOutcome, Upload};
+use crate::points::crash_point;
 use crate::s3::checksum::{self, Fields, set_checksum};
 use crate::s3::context::Context;
 use crate::s3::error::Error;
@@ -95,7 +96,9 @@ pub(super) async fn commit(
         checksum: Some(Checksum { algorithm, kind, value: stored.checksum(algorithm)? }),
         modified: OffsetDateTime::now_utc(),
     };
+    crash_point!("part.before_commit");
     let outcome = app.meta.commit_part(stored.lease, upload.id, part, stored.body.clone()).await?;
+    crash_point!("part.committed");
     match outcome {
         PartOutcome::Done { modified } => Ok(modified),
         PartOutcome::NoSuchUpload => {
