@@ -131,9 +131,11 @@ simulate: ## the simulation under SEEDS=200 seeds; SIXFOLD_SEED=7 shows one of t
 	@SIXFOLD_SEEDS="$(or $(SEEDS),200)" cargo test --release -p sixfold --lib $(CARGO_FLAGS) \
 	  $(SIMULATION) simulation::tests::every_seed_keeps_the_invariants -- --nocapture
 
-docs: ## write docs/configuration.md anew
+docs: ## write docs/configuration.md and docs/metrics.md anew
 	@cargo run --quiet -p sixfold $(CARGO_FLAGS) -- config reference > docs/configuration.md.new
 	@mv docs/configuration.md.new docs/configuration.md
+	@cargo run --quiet -p sixfold $(CARGO_FLAGS) -- config metrics > docs/metrics.md.new
+	@mv docs/metrics.md.new docs/metrics.md
 
 sqlx: postgresql ## write .sqlx/ anew, from a PostgreSQL that is started for it
 	@scripts/sqlx-prepare.sh

@@ -1,8 +1,11 @@
 //! The node's settings: flags and environment, read once, checked before anything starts.
 
+use crate::certificate::ends_in_pem;
+use crate::log::{FileLimits, LogFormat, LogOutput, LogSettings};
 use crate::rpc::{Admission, Certificates};
 use crate::scrub::ScrubSettings;
 use anyhow::{Context, bail, ensure};
+use sixfold_proto::scrape::AdminToken;
 use sixfold_proto::secret::ClusterSecret;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -62,10 +65,36 @@ pub struct Arguments {
     /// Whose certificates gateways must have (PEM).
     #[arg(long, value_name = "FILE")]
     tls_ca: Option<PathBuf>,
+    /// Where metrics and liveness are shown; by default nowhere.
+    #[arg(long, env = "SIXFOLD_NODE_ADMIN_ADDRESS", value_name = "HOST:PORT")]
+    admin_address: Option<SocketAddr>,
+    /// A file with the token that scrapers show. Needed unless the admin address is loopback.
+    #[arg(long, env = "SIXFOLD_ADMIN_TOKEN_FILE", value_name = "FILE")]
+    admin_token_file: Option<PathBuf>,
+    // No flag, as for the secret.
+    #[arg(long, env = "SIXFOLD_ADMIN_TOKEN", hide = true, hide_env_values = true)]
+    admin_token_from_environment: Option<String>,
     /// Threads that serve calls; by default one for every four cores. Reading, writing and syncing
     /// the drive has threads of its own.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..))]
     threads: Option<u8>,
+    /// How a log line looks; `auto` is text on a terminal and JSON elsewhere.
+    #[arg(long, env = "SIXFOLD_LOG_FORMAT", value_enum, default_value = "auto")]
+    log_format: LogFormat,
+    /// Where log lines go: `stderr`, `stdout`, or a file, whose ended ones get `.1`, `.2` and so on.
+    #[arg(long, env = "SIXFOLD_NODE_LOG_FILE", default_value = "stderr", value_name = "FILE")]
+    log_file: String,
+    /// MiB after which a log file ends.
+    #[arg(long, env = "SIXFOLD_LOG_FILE_MIB", default_value_t = 100, value_name = "MIB",
+        value_parser = clap::value_parser!(u32).range(1..=1000))]
+    log_file_mib: u32,
+    /// Ended log files that are kept.
+    #[arg(long, env = "SIXFOLD_LOG_FILES", default_value_t = 10, value_name = "N",
+        value_parser = clap::value_parser!(u32).range(1..=1000))]
+    log_files: u32,
+    /// For how long ended log files are kept at most.
+    #[arg(long, env = "SIXFOLD_LOG_KEEP", default_value = "7d", value_name = "TIME")]
+    log_keep: String,
     /// What is logged, as in `info` or `sixfold_node=debug`.
     #[arg(long, env = "RUST_LOG", default_value = "info", value_name = "FILTER")]
     log: String,
@@ -92,10 +121,18 @@ pub struct Config {
     pub database_url: String,
     /// What every call must show.
     pub admission: Admission,
+    /// Where metrics are shown.
+    pub admin_address: Option<SocketAddr>,
+    /// What scrapers show.
+    pub admin_token: Option<AdminToken>,
+    /// When the node's certificate ends, in seconds since 1970.
+    pub certificate_ends: Option<u64>,
     /// How many threads serve calls.
     pub threads: usize,
     /// The filter of the log.
     pub log: String,
+    /// How and where it is written.
+    pub log_settings: LogSettings,
 }
 
 impl Arguments {
@@ -134,8 +171,21 @@ impl Config {
     pub fn from_arguments(arguments: Arguments) -> anyhow::Result<Self> {
         let tls = tls(&arguments)?;
         let has_tls = tls.is_some();
+        let certificate_ends = tls.as_ref().and_then(|tls| ends_in_pem(&tls.certificate));
+        let admin_token = admin_token(&arguments)?;
+        let is_open = arguments.admin_address.is_some_and(|address| !address.ip().is_loopback());
+        ensure!(
+            !is_open || admin_token.is_some(),
+            "others reach --admin-address: give the token that scrapers show by \
+             --admin-token-file, SIXFOLD_ADMIN_TOKEN_FILE or SIXFOLD_ADMIN_TOKEN"
+        );
         let admission = admission(secret(&arguments)?, tls)?;
         let database_url = database_url(&arguments)?;
+        let log_settings = LogSettings {
+            format: arguments.log_format,
+            output: LogOutput::parse(&arguments.log_file),
+            limits: log_limits(&arguments)?,
+        };
         ensure!(
             arguments.weight.is_finite() && (0.01..=100.0).contains(&arguments.weight),
             "--weight {} is not between 0.01 and 100",
@@ -157,7 +207,11 @@ impl Config {
             scrub: scrub(&arguments.scrub_cycle, arguments.scrub_mib_per_second)?,
             database_url,
             admission,
+            admin_address: arguments.admin_address,
+            admin_token,
+            certificate_ends,
             threads: arguments.threads.map_or_else(usual_threads, usize::from),
+            log_settings,
             log: arguments.log,
         })
     }
@@ -187,6 +241,16 @@ fn scrub(cycle: &str, mib_per_second: u32) -> anyhow::Result<ScrubSettings> {
         "--scrub-mib-per-second {mib_per_second} is not between 1 and 1000"
     );
     Ok(ScrubSettings { cycle, bytes_per_second: u64::from(mib_per_second) * 1024 * 1024 })
+}
+
+fn log_limits(arguments: &Arguments) -> anyhow::Result<FileLimits> {
+    let text = &arguments.log_keep;
+    let keep = time(text).filter(|keep| !keep.is_zero());
+    Ok(FileLimits {
+        file_bytes: u64::from(arguments.log_file_mib) * 1024 * 1024,
+        files: arguments.log_files,
+        keep: keep.with_context(|| format!("--log-keep {text} is no time like 36h or 7d"))?,
+    })
 }
 
 /// A whole number with a unit, as the gateway's settings write it.
@@ -243,6 +307,17 @@ fn secret(arguments: &Arguments) -> anyhow::Result<Option<ClusterSecret>> {
         _ => return Ok(None),
     };
     ClusterSecret::parse(&text).context(origin).map(Some)
+}
+
+fn admin_token(arguments: &Arguments) -> anyhow::Result<Option<AdminToken>> {
+    let (text, origin) = match arguments {
+        Arguments { admin_token_file: Some(path), .. } => (read(path)?, path.display().to_string()),
+        Arguments { admin_token_from_environment: Some(text), .. } if !text.is_empty() => {
+            (text.clone(), "SIXFOLD_ADMIN_TOKEN".to_owned())
+        }
+        _ => return Ok(None),
+    };
+    AdminToken::parse(&text).context(origin).map(Some)
 }
 
 fn tls(arguments: &Arguments) -> anyhow::Result<Option<Certificates>> {

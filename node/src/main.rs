@@ -2,11 +2,13 @@
 
 use anyhow::Context;
 use clap::Parser;
+use sixfold_node::admin::Admin;
 use sixfold_node::config::{Arguments, Config};
 use sixfold_node::registry::{Introduction, Registry, stay_registered};
 use sixfold_node::rpc::{Identity, NodeService, serve};
-use sixfold_node::{Store, StoreOptions, descriptors, probe};
-use std::io::IsTerminal;
+use sixfold_node::{Store, StoreOptions, descriptors, log, metrics, probe};
+use sixfold_proto::scrape::ScrapeAccess;
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -63,12 +65,10 @@ async fn run(config: Config) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(&config.log).with_context(|| {
         format!("`{}` (--log, RUST_LOG) is no log filter: give one like info", config.log)
     })?;
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .init();
+    log::start(&config.log_settings, filter)?;
     descriptors::raise_limit();
+    let recorded = metrics::install().context("can't start the metrics")?;
+    config.certificate_ends.iter().for_each(|ends| metrics::show_certificate("node", *ends));
     let registry = Registry::new(&config.database_url).context("the database's URL is wrong")?;
     let dir = config.dir.clone();
     let open = move || Store::open(&dir, StoreOptions::default());
@@ -84,6 +84,10 @@ async fn run(config: Config) -> anyhow::Result<()> {
         listener.local_addr()?,
         config.advertise
     );
+    if let Some(address) = config.admin_address {
+        let access = ScrapeAccess::new(address, config.admin_token);
+        serve_admin(address, Admin::new(Arc::clone(&store), recorded, access)).await?;
+    }
     let introduction = Introduction {
         drive: store.drive_id(),
         address: config.advertise,
@@ -107,6 +111,15 @@ async fn run(config: Config) -> anyhow::Result<()> {
     }
     heartbeats.abort();
     tracing::info!("stopped");
+    Ok(())
+}
+
+async fn serve_admin(address: SocketAddr, admin: Arc<Admin>) -> anyhow::Result<()> {
+    let listener = TcpListener::bind(address).await.with_context(|| {
+        format!("can't listen on {address}: choose another --admin-address or stop who has it")
+    })?;
+    tracing::info!("metrics on {}", listener.local_addr()?);
+    tokio::spawn(admin.serve(listener));
     Ok(())
 }
 

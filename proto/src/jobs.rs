@@ -2,6 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+/// No job: under this name a gateway tells which nodes' breakers are not closed.
+pub const BREAKERS: &str = "breakers";
+
 /// The most characters of an error that are told.
 const MAX_ERROR_CHARS: usize = 500;
 

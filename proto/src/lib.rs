@@ -5,7 +5,9 @@ pub mod checksum;
 pub mod chunks;
 pub mod convert;
 pub mod jobs;
+pub mod metrics;
 pub mod name;
+pub mod scrape;
 pub mod secret;
 pub mod status;
 
@@ -16,6 +18,9 @@ pub mod status;
 pub mod node_v1 {
     include!("gen/sixfold.node.v1.rs");
 }
+
+/// The metadata key under which a call carries the id of the S3 request that it is made for.
+pub const REQUEST_ID_METADATA_KEY: &str = "sixfold-request-id";
 
 /// The largest gRPC message in bytes, either way: a cell and what frames it. A page of
 /// [`chunks::MAX_LIST_ENTRIES`] entries of at most 53 bytes is larger and has its own limit.

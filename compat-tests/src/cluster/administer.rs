@@ -25,4 +25,13 @@ impl Server {
         let output = self.administer(&["node", "list", "--json"]);
         serde_json::from_slice(&output.stdout).expect("a list of nodes")
     }
+
+    /// What `sixfold status --json` says.
+    ///
+    /// # Panics
+    /// When it is no JSON.
+    pub fn status(&self) -> serde_json::Value {
+        let output = self.administer(&["status", "--json"]);
+        serde_json::from_slice(&output.stdout).expect("a status")
+    }
 }

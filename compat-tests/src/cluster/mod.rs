@@ -330,6 +330,8 @@ impl Server {
     fn command(&self, program: &str) -> Command {
         let mut command = Command::new(binary(program));
         command.env_remove("DATABASE_URL");
+        // What tests look for in the output, people read there.
+        command.env("SIXFOLD_LOG_FORMAT", "text");
         command.env("SIXFOLD_ROOT_ACCESS_KEY", ACCESS_KEY);
         command.env("SIXFOLD_ROOT_SECRET_KEY", SECRET_KEY);
         if let Some(postgres) = &self.postgres {

@@ -75,6 +75,7 @@ impl Place {
 pub(crate) fn sixfold() -> Command {
     let mut command = Command::new(binary("sixfold"));
     command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
+    command.env("SIXFOLD_LOG_FORMAT", "text");
     command
 }
 

@@ -47,6 +47,7 @@ impl Machine {
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(binary("sixfold"));
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        command.env("SIXFOLD_LOG_FORMAT", "text");
         command.env("SIXFOLD_ROOT_ACCESS_KEY", ACCESS_KEY);
         command.env("SIXFOLD_ROOT_SECRET_KEY", SECRET_KEY);
         // The folders are on one device; here each stands for a drive.

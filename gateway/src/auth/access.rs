@@ -7,6 +7,7 @@
 use super::secrets::find;
 use super::{Caller, Identities};
 use crate::http::RequestRecord;
+use crate::http::operation::Operation;
 use s3s::access::{S3Access, S3AccessContext};
 use s3s::{S3Result, s3_error};
 use std::sync::Arc;
@@ -29,7 +30,7 @@ impl S3Access for Access {
     async fn check(&self, context: &mut S3AccessContext<'_>) -> S3Result<()> {
         let record = context.extensions_mut().get::<Arc<RequestRecord>>().cloned();
         if let Some(record) = &record {
-            let _ = record.operation.set(context.s3_op().name().to_owned());
+            let _ = record.operation.set(Operation::named(context.s3_op().name()));
         }
         let Some(credentials) = context.credentials() else {
             return Err(s3_error!(AccessDenied, "Access Denied"));

@@ -28,7 +28,7 @@ pub struct Flags {
     /// Its private key in PEM [env: SIXFOLD_TLS_KEY]
     #[arg(long, value_name = "FILE")]
     pub tls_key: Option<String>,
-    /// text or json [env: SIXFOLD_LOG_FORMAT] [default: text]
+    /// text, json or auto [env: SIXFOLD_LOG_FORMAT] [default: auto, which is text on a terminal]
     #[arg(long, value_name = "FORMAT")]
     pub log_format: Option<String>,
 }

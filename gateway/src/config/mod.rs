@@ -24,9 +24,10 @@ pub use show::Shown;
 use crate::data::DataLimits;
 use crate::nodes::NodeLimits;
 use crate::postgres::CopyPolicy;
-use crate::telemetry::LogFormat;
+use crate::telemetry::{FileLimits, LogFormat, LogOutput};
 use reader::Reader;
 use sixfold_node::scrub::ScrubSettings;
+use sixfold_proto::scrape::AdminToken;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -85,6 +86,8 @@ pub struct HttpConfig {
     pub address: SocketAddr,
     /// Where health and metrics are served, without a signature.
     pub admin_address: SocketAddr,
+    /// What scrapers show there.
+    pub admin_token: Option<AdminToken>,
     /// Certificate chain and key in PEM; both or none.
     pub tls: Option<TlsFiles>,
     /// Connections at once per address. Each costs some 300 KiB at most.
@@ -220,6 +223,12 @@ pub struct LogConfig {
     pub format: LogFormat,
     /// Which lines, as `RUST_LOG` has it.
     pub filter: Option<String>,
+    /// Where they go.
+    pub output: LogOutput,
+    /// How large and old log files become.
+    pub limits: FileLimits,
+    /// Requests that take this long are told apart.
+    pub slow_after: Duration,
 }
 
 impl Config {

@@ -1,7 +1,8 @@
 //! Finds a setting's value in flags, environment and file, and remembers where it was.
 
 use super::flags::Flags;
-use super::keys::{ALL, Key};
+use super::keys::Key;
+use super::keys::table::ALL;
 use super::show::Shown;
 use std::collections::BTreeMap;
 use std::fmt::{Debug, Display, Formatter};

@@ -1,13 +1,14 @@
 //! Every setting as a page for people: `docs/configuration.md`, which a test keeps in step.
 
-use super::keys::{ALL, Key};
+use super::keys::Key;
+use super::keys::table::ALL;
 use super::{Config, ConfigError, Flags};
 use std::fmt::Write;
 
 const HEAD: &str = "\
 # Settings
 
-<!-- Written by `make docs` from gateway/src/config/keys.rs; a test fails when it is stale. -->
+<!-- Written by `make docs` from gateway/src/config/keys/table.rs; a test fails when it is stale. -->
 
 A setting may stand in a TOML file (`--config FILE` or `SIXFOLD_CONFIG`), in the environment, or
 be a flag; flags win over the environment, and it over the file. In the file, `section.name` is

@@ -1,17 +1,18 @@
 //! Reads the sections, one function each. Defaults stand where they are used, so that a test or
 //! a benchmark without settings runs with the same ones.
 
+use super::keys::table as keys;
 use super::reader::{Reader, Source};
 use super::{
     ClusterConfig, ClusterTls, ConfigError, DatabaseConfig, HttpConfig, LogConfig, RootCredentials,
-    S3Config, StorageConfig, TimesConfig, TlsFiles, keys, units,
+    S3Config, StorageConfig, TimesConfig, TlsFiles, units,
 };
 use crate::data::DataLimits;
 use crate::jobs::Paces;
 use crate::lease::RENEW_EVERY;
 use crate::nodes::{BreakerLimits, NodeLimits};
 use crate::postgres::CopyPolicy;
-use crate::telemetry::LogFormat;
+use crate::telemetry::{FileLimits, LogFormat, LogOutput};
 use sixfold_node::registry::HEARTBEAT_INTERVAL;
 use sixfold_node::scrub::ScrubSettings;
 use std::net::SocketAddr;
@@ -41,6 +42,7 @@ pub(super) fn http(reader: &mut Reader<'_>) -> Result<HttpConfig, ConfigError> {
     Ok(HttpConfig {
         address: reader.value(&keys::ADDRESS, loopback(9000), units::address)?,
         admin_address: reader.value(&keys::ADMIN_ADDRESS, loopback(9001), units::address)?,
+        admin_token: reader.optional(&keys::ADMIN_TOKEN, units::admin_token)?,
         tls,
         max_connections: reader.value(&keys::MAX_CONNECTIONS, 4096, units::count)?,
         max_requests: reader.value(&keys::MAX_REQUESTS, 512, units::count)?,
@@ -211,9 +213,22 @@ pub(super) fn scrub(reader: &mut Reader<'_>) -> Result<ScrubSettings, ConfigErro
 }
 
 pub(super) fn log(reader: &mut Reader<'_>) -> Result<LogConfig, ConfigError> {
+    let limits = FileLimits::default();
+    let mib = u32::try_from(limits.file_bytes / MIB).unwrap_or(1);
     Ok(LogConfig {
-        format: reader.value(&keys::LOG_FORMAT, LogFormat::Text, units::log_format)?,
+        format: reader.value(&keys::LOG_FORMAT, LogFormat::Auto, units::log_format)?,
         filter: reader.optional(&keys::LOG_FILTER, units::log_filter)?,
+        output: LogOutput::parse(&reader.value(
+            &keys::LOG_FILE,
+            "stderr".to_owned(),
+            units::text,
+        )?),
+        limits: FileLimits {
+            file_bytes: u64::from(reader.value(&keys::LOG_FILE_MIB, mib, units::few)?) * MIB,
+            files: reader.value(&keys::LOG_FILES, limits.files, units::few)?,
+            keep: reader.value(&keys::LOG_KEEP, limits.keep, units::duration)?,
+        },
+        slow_after: reader.value(&keys::LOG_SLOW, seconds(10), units::duration)?,
     })
 }
 

@@ -1,4 +1,4 @@
-use super::keys::ALL;
+use super::keys::table::ALL;
 use super::{Config, Flags, reference};
 use std::collections::{HashMap, HashSet};
 use std::io::Write;

@@ -2,6 +2,7 @@
 //! mend.
 
 use crate::telemetry::LogFormat;
+use sixfold_proto::scrape::AdminToken;
 use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -151,6 +152,10 @@ pub(super) fn secret_key(text: &str) -> Parsed<String> {
     )
 }
 
+pub(super) fn admin_token(text: &str) -> Parsed<AdminToken> {
+    AdminToken::parse(text).map_err(|error| format!("is no token: {error}"))
+}
+
 pub(super) fn database_url(text: &str) -> Parsed<String> {
     when(
         text.starts_with("postgres://") || text.starts_with("postgresql://"),
@@ -168,7 +173,8 @@ pub(super) fn log_format(text: &str) -> Parsed<LogFormat> {
     match text {
         "text" => Ok(LogFormat::Text),
         "json" => Ok(LogFormat::Json),
-        _ => Err("is no log format: give text or json".to_owned()),
+        "auto" => Ok(LogFormat::Auto),
+        _ => Err("is no log format: give text, json or auto".to_owned()),
     }
 }
 

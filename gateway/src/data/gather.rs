@@ -138,6 +138,7 @@ impl Gather {
 
     async fn decode(&mut self, round: &mut Round) -> Result<(), ReadError> {
         let scheme = self.extent.scheme;
+        self.shared.decoded.increment(1);
         let mut cells = std::mem::take(&mut round.cells);
         let size = round.stripe.cell_size * scheme.data_count();
         let decoded = compute(size, move || reconstruct_data(scheme, &mut cells).map(|()| cells));
@@ -310,6 +311,9 @@ impl Gather {
         }
         let name = self.name(index);
         tracing::debug!(chunk = %name, node.id = node.0, "chunk {name} on node {node}: {error}");
+        if let (NodeError::Damaged(_), Some(node)) = (&error, self.node(index)) {
+            node.note_damaged();
+        }
         if matches!(error, NodeError::NotFound | NodeError::Damaged(_)) {
             self.shared.missing.report(name);
         }

@@ -1,6 +1,9 @@
 //! The budget of hedges: extra reads stay within a share of all reads, so that a slow time is
 //! not made slower by them.
 
+use metrics::Counter;
+use sixfold_node::metrics::counter;
+use sixfold_proto::metrics as names;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 /// The price of one extra cell, in hundredths of a cell.
@@ -13,15 +16,25 @@ const MOST_SAVED: i64 = 64 * CELL;
 pub(super) struct Hedges {
     saved: AtomicI64,
     percent: i64,
+    read: Counter,
+    sent: Counter,
+    refused: Counter,
 }
 
 impl Hedges {
     pub(super) fn new(percent: u32) -> Self {
-        Self { saved: AtomicI64::new(0), percent: i64::from(percent) }
+        Self {
+            saved: AtomicI64::new(0),
+            percent: i64::from(percent),
+            read: counter(&names::CELLS_READ, &[]),
+            sent: counter(&names::HEDGES, &[]),
+            refused: counter(&names::HEDGES_REFUSED, &[]),
+        }
     }
 
     /// A cell was read; that pays for a share of a later hedge.
     pub(super) fn earn(&self) {
+        self.read.increment(1);
         if self.saved.load(Ordering::Relaxed) < MOST_SAVED {
             self.saved.fetch_add(self.percent, Ordering::Relaxed);
         }
@@ -31,7 +44,9 @@ impl Hedges {
     pub(super) fn spend(&self, cells: usize) -> bool {
         let price = CELL * i64::try_from(cells).unwrap_or(i64::MAX / CELL);
         let pay = |saved: i64| (saved >= price).then(|| saved - price);
-        self.saved.fetch_update(Ordering::Relaxed, Ordering::Relaxed, pay).is_ok()
+        let paid = self.saved.fetch_update(Ordering::Relaxed, Ordering::Relaxed, pay);
+        if paid.is_ok() { &self.sent } else { &self.refused }.increment(1);
+        paid.is_ok()
     }
 }
 

@@ -155,6 +155,8 @@ impl Target {
     /// The target of a second attempt: other nodes for the chunks that are not durable.
     pub(super) fn with_substitutes(&self, acks: &Acks) -> Option<Self> {
         let placement = self.substitutes(&acks.durable)?;
+        let lost = acks.durable.iter().filter(|is_durable| !**is_durable).count();
+        self.shared.substituted.increment(lost as u64);
         Some(Self { placement, kept: acks.durable, ..self.clone() })
     }
 

@@ -69,4 +69,9 @@ impl Memory {
     pub(super) fn in_use(&self) -> usize {
         self.total - self.stripes.available_permits()
     }
+
+    /// How many there may be.
+    pub(super) fn total(&self) -> usize {
+        self.total
+    }
 }

@@ -42,10 +42,13 @@ use bytes::Bytes;
 use futures::Stream;
 use hedges::Hedges;
 use memory::Memory;
+use metrics::Counter;
 use missing::Missing;
 use moves::MovePace;
 use running::RunningReads;
+use sixfold_node::metrics::counter;
 use sixfold_proto::chunks::NodeError;
+use sixfold_proto::metrics as names;
 use sixfold_proto::name::LeaseId;
 use std::ops::Range;
 use std::sync::Arc;
@@ -73,6 +76,10 @@ struct Shared {
     missing: Missing,
     moves: MovePace,
     md5: Arc<md5::Queue>,
+    /// Stripes that had to be decoded.
+    decoded: Counter,
+    /// Chunks that were tried on another node.
+    substituted: Counter,
 }
 
 impl Data {
@@ -93,6 +100,8 @@ impl Data {
             hedges: Hedges::new(limits.hedge_percent),
             running: Arc::default(),
             md5: Arc::default(),
+            decoded: counter(&names::DECODED, &[]),
+            substituted: counter(&names::SUBSTITUTES, &[]),
             directory,
             meta,
             lease,
@@ -158,5 +167,10 @@ impl Data {
     /// How many stripes are in memory now, of all bodies on their way.
     pub fn stripes_in_memory(&self) -> usize {
         self.0.memory.in_use()
+    }
+
+    /// How many there are, and how many there may be.
+    pub fn stripes(&self) -> (usize, usize) {
+        (self.0.memory.in_use(), self.0.memory.total())
     }
 }

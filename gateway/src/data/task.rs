@@ -1,6 +1,7 @@
 //! Work beside a request that ends with it.
 
 use crate::points::in_process;
+use crate::telemetry::request;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -11,7 +12,7 @@ pub(super) struct Task<T>(JoinHandle<T>);
 
 impl<T: Send + 'static> Task<T> {
     pub(super) fn spawn(work: impl Future<Output = T> + Send + 'static) -> Self {
-        Self(tokio::spawn(in_process(work)))
+        Self(request::spawn(in_process(work)))
     }
 }
 

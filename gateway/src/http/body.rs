@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::StatusCode;
 use http_body::{Body, Frame, SizeHint};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -18,6 +18,7 @@ use tokio::time::{Instant, Sleep};
 pub(super) struct Fate {
     refusal: Arc<OnceLock<Refusal>>,
     is_read: Arc<AtomicBool>,
+    received_bytes: Arc<AtomicU64>,
 }
 
 impl Fate {
@@ -34,6 +35,15 @@ impl Fate {
     /// Says that nothing of the body is left on the connection.
     pub(super) fn set_read(&self) {
         self.is_read.store(true, Ordering::Relaxed);
+    }
+
+    fn count(&self, received_bytes: usize) {
+        self.received_bytes.fetch_add(received_bytes as u64, Ordering::Relaxed);
+    }
+
+    /// How much of the body has come.
+    pub(super) fn received_bytes(&self) -> u64 {
+        self.received_bytes.load(Ordering::Relaxed)
     }
 
     /// Whether the body was read to its end.
@@ -116,6 +126,7 @@ where
                 if let (Some(pace), Some(data)) = (&mut this.pace, frame.data_ref()) {
                     pace.moved(data.len());
                 }
+                this.fate.count(frame.data_ref().map_or(0, Bytes::len));
                 if this.inner.is_end_stream() {
                     this.fate.set_read();
                 }

@@ -7,19 +7,24 @@ use super::frames::{Framed, Framing};
 use super::health::Health;
 use super::host::Domains;
 use super::large_frames::LargeFrames;
+use super::listener::Peer;
+use super::operation::Operation;
 use super::record::RequestRecord;
 use super::refusal::Refusal;
-use super::response::{self, LoggedBody};
+use super::response::{self, Kept, LoggedBody};
 use super::target::{Place, Target};
 use super::unused;
+use crate::metrics::{Answered, RequestMetrics};
 use crate::pressure::Pressure;
+use crate::telemetry::request::within;
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Request, Response, Uri, Version, header};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, Version, header};
 use s3s::Body;
 use s3s::service::S3Service;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// What a probe is called in metrics. Probes are no requests of clients and have no line in the
 /// access log.
@@ -38,6 +43,8 @@ pub struct FrontSettings {
     pub body_idle: Duration,
     /// Whom a request that is sent away asks to make room, and slow uploads give way to.
     pub pressure: Pressure,
+    /// Requests that take this long are told apart in the log.
+    pub slow_after: Duration,
 }
 
 /// The S3 address's service.
@@ -50,6 +57,7 @@ struct Inner {
     settings: FrontSettings,
     domains: Domains,
     requests: Arc<Semaphore>,
+    metrics: Arc<RequestMetrics>,
 }
 
 impl Front {
@@ -57,10 +65,17 @@ impl Front {
     pub fn new(service: S3Service, health: Health, settings: FrontSettings) -> Self {
         let domains = Domains::new(&settings.domains);
         let requests = Arc::new(Semaphore::new(settings.max_requests));
-        Self(Arc::new(Inner { service, health, settings, domains, requests }))
+        let metrics = Arc::default();
+        Self(Arc::new(Inner { service, health, settings, domains, requests, metrics }))
     }
 
-    /// Answers a request.
+    /// How many requests run, and how many may.
+    pub fn requests(&self) -> (usize, usize) {
+        let limit = self.0.settings.max_requests;
+        (limit.saturating_sub(self.0.requests.available_permits()), limit)
+    }
+
+    /// Answers a request. What is logged meanwhile carries its id.
     pub async fn handle<B>(&self, request: Request<B>) -> Response<LoggedBody>
     where
         B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
@@ -71,11 +86,26 @@ impl Front {
             Place::Service => rewrite_double_root(request),
             Place::Bucket | Place::Object => request,
         };
-        let record = Arc::new(RequestRecord::new(request.method().clone(), target));
+        let peer = request.extensions().get::<Peer>().map(|peer| peer.0);
+        let record = RequestRecord::new(request.method().clone(), target).from_peer(peer);
+        let id = Arc::clone(&record.id);
+        within(id, self.answer(request, Arc::new(record))).await
+    }
+
+    async fn answer<B>(
+        &self,
+        request: Request<B>,
+        record: Arc<RequestRecord>,
+    ) -> Response<LoggedBody>
+    where
+        B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
+        B::Error: std::fmt::Display,
+    {
         let probed = self.0.health.answer(&request);
         if let Some(answer) = probed.filter(|_| !self.names_bucket(&request)) {
-            let _ = record.operation.set(HEALTH.to_owned());
-            return LoggedBody::wrap(response::complete(answer, &record).await, record, None);
+            let _ = record.operation.set(Operation::named(HEALTH));
+            let kept = self.kept(Fate::default(), None);
+            return LoggedBody::wrap(response::complete(answer, &record).await, record, kept);
         }
         let permit = self.0.requests.clone().try_acquire_owned().ok();
         let (fate, version) = (Fate::default(), request.version());
@@ -90,7 +120,36 @@ impl Front {
         };
         let mut answer = answer.unwrap_or_else(Refusal::into_response);
         close_unless_read(&mut answer, version, &fate);
-        LoggedBody::wrap(response::complete(answer, &record).await, record, permit)
+        let kept = self.kept(fate, permit);
+        LoggedBody::wrap(response::complete(answer, &record).await, record, kept)
+    }
+
+    /// Notes a request that the HTTP parser refused: it never was one, and nothing is known of it
+    /// but what was answered.
+    pub fn note_refused(&self, status: StatusCode, peer: SocketAddr) {
+        self.0.metrics.count(&Answered {
+            operation: Operation::named("none"),
+            status,
+            error_code: None,
+            elapsed: Duration::ZERO,
+            first_byte: Duration::ZERO,
+            received_bytes: 0,
+            sent_bytes: 0,
+            is_whole: true,
+        });
+        tracing::info!(
+            target: "sixfold::access",
+            client = %peer,
+            op = "none",
+            status = status.as_u16(),
+            outcome = "no HTTP",
+            "request"
+        );
+    }
+
+    fn kept(&self, fate: Fate, permit: Option<OwnedSemaphorePermit>) -> Kept {
+        let (metrics, slow_after) = (Arc::clone(&self.0.metrics), self.0.settings.slow_after);
+        Kept { metrics, fate, slow_after, permit }
     }
 
     /// Checks the head, prepares the body, and calls s3s.
@@ -135,7 +194,7 @@ impl Front {
         let answer = self.0.service.call(request).await;
         let Ok(answer) = answer else {
             return Err(Refusal::new(
-                http::StatusCode::INTERNAL_SERVER_ERROR,
+                StatusCode::INTERNAL_SERVER_ERROR,
                 "InternalError",
                 "We encountered an internal error. Please try again.",
             ));

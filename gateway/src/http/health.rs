@@ -1,12 +1,10 @@
-//! Liveness, readiness and metrics, answered without a signature and without any look-up.
+//! Liveness and readiness, answered without a signature and without any look-up.
 //!
 //! What a probe learns is kept up to date by the role that runs; a probe costs one load, so
 //! nobody can make the database work by probing.
 
-use super::Refusal;
 use arc_swap::ArcSwap;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
-use metrics_exporter_prometheus::PrometheusHandle;
 use s3s::Body;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -30,20 +28,20 @@ pub struct Health {
     state: Arc<ArcSwap<Readiness>>,
     /// Whether enough nodes take chunks.
     is_writable: Arc<AtomicBool>,
-    metrics: Option<PrometheusHandle>,
+    tells_reasons: bool,
 }
 
 impl Health {
     /// For the S3 address: no metrics, no reasons.
     pub fn new() -> Self {
         let state = Arc::new(ArcSwap::from_pointee(Readiness::Starting));
-        Self { state, is_writable: Arc::new(AtomicBool::new(true)), metrics: None }
+        Self { state, is_writable: Arc::new(AtomicBool::new(true)), tells_reasons: false }
     }
 
-    /// The same state for the admin address, with metrics.
+    /// The same state for the admin address, with reasons.
     #[must_use]
-    pub fn with_metrics(&self, metrics: PrometheusHandle) -> Self {
-        Self { metrics: Some(metrics), ..self.clone() }
+    pub fn with_reasons(&self) -> Self {
+        Self { tells_reasons: true, ..self.clone() }
     }
 
     /// Says how the process is. A change is logged once.
@@ -63,6 +61,11 @@ impl Health {
         if self.is_writable.swap(is_writable, Ordering::Relaxed) != is_writable {
             tracing::warn!(is_writable, "whether enough nodes take chunks has changed");
         }
+    }
+
+    /// Whether enough nodes take chunks.
+    pub fn is_writable(&self) -> bool {
+        self.is_writable.load(Ordering::Relaxed)
     }
 
     /// How the process is.
@@ -88,29 +91,15 @@ impl Health {
         match path {
             "/health/live" => Some(text(StatusCode::OK, "live\n")),
             "/health" | "/health/ready" => Some(self.answer_ready()),
-            "/metrics" | "/minio/v2/metrics/cluster" => {
-                let metrics = self.metrics.as_ref()?;
-                Some(text(StatusCode::OK, metrics.render()))
-            }
             _ => None,
         }
-    }
-
-    /// Answers at the admin address. Whoever looks for S3 there is told so in S3's words: a bare
-    /// 404 reads to clients as a bucket that does not exist.
-    pub fn answer_or_refuse<B>(&self, request: &Request<B>) -> Response<Body> {
-        let message = "This is the admin address; S3 is served at the other address.";
-        let refuse = || Refusal::invalid_request(message).into_response();
-        self.answer(request).unwrap_or_else(refuse)
     }
 
     fn answer_minio(&self, path: &str) -> Response<Body> {
         match path {
             "/minio/health/live" => text(StatusCode::OK, ""),
             "/minio/health/ready" | "/minio/health/cluster/read" => text(self.status(), ""),
-            "/minio/health/cluster" if self.is_writable.load(Ordering::Relaxed) => {
-                text(self.status(), "")
-            }
+            "/minio/health/cluster" if self.is_writable() => text(self.status(), ""),
             "/minio/health/cluster" => text(StatusCode::SERVICE_UNAVAILABLE, ""),
             _ => text(StatusCode::NOT_FOUND, ""),
         }
@@ -121,7 +110,7 @@ impl Health {
             Readiness::Starting => "starting\n".to_owned(),
             Readiness::Ready => "ready\n".to_owned(),
             Readiness::Draining => "draining\n".to_owned(),
-            Readiness::NotReady(reason) if self.metrics.is_some() => format!("{reason}\n"),
+            Readiness::NotReady(reason) if self.tells_reasons => format!("{reason}\n"),
             Readiness::NotReady(_) => "not ready\n".to_owned(),
         };
         text(self.status(), line)
@@ -141,7 +130,7 @@ impl Default for Health {
     }
 }
 
-fn text(status: StatusCode, body: impl Into<String>) -> Response<Body> {
+pub(super) fn text(status: StatusCode, body: impl Into<String>) -> Response<Body> {
     let mut response = Response::new(Body::from(body.into()));
     *response.status_mut() = status;
     let headers = response.headers_mut();
@@ -203,13 +192,5 @@ mod tests {
         assert_eq!(status(&health, "/health/live?X-Amz-Signature=1"), None);
         assert_eq!(status(&health, "/metrics"), None);
         assert_eq!(status(&health, "/bucket/key"), None);
-    }
-
-    #[test]
-    fn the_admin_address_says_that_it_is_not_s3() {
-        let request = Request::get("/probe/?location=").body(()).unwrap();
-        let answer = Health::new().answer_or_refuse(&request);
-        assert_eq!(answer.status(), 400);
-        assert_eq!(answer.headers()["content-type"], "application/xml");
     }
 }

@@ -7,7 +7,7 @@ use super::stream::Guarded;
 use super::tls::Tls;
 use crate::pressure::Pressure;
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use http_body::Body;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -15,6 +15,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use std::convert::Infallible;
+use std::error::Error;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -57,6 +58,10 @@ const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 /// What begins an HTTP/2 connection without TLS.
 const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
+/// Where a request came from, among its extensions.
+#[derive(Clone, Copy, Debug)]
+pub struct Peer(pub SocketAddr);
+
 /// Binds an address; the error names it and the mend.
 pub async fn bind(address: SocketAddr, flag: &str) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address).await.map_err(|error| match error.kind() {
@@ -72,16 +77,18 @@ pub async fn bind(address: SocketAddr, flag: &str) -> anyhow::Result<TcpListener
     })
 }
 
-/// Serves connections until `stop`, then lets them finish for at most `limits.drain`.
-pub async fn serve<H, F, B>(
+/// Serves connections until `stop`, then lets them finish for at most `limits.drain`. What the
+/// parser refuses, `refused` is told.
+pub async fn serve<H, R, F, B>(
     listener: TcpListener,
     tls: Option<Tls>,
     limits: Limits,
     pressure: Pressure,
     stop: CancellationToken,
-    handle: H,
+    (handle, refused): (H, R),
 ) where
     H: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+    R: Fn(StatusCode, SocketAddr) + Clone + Send + Sync + 'static,
     F: Future<Output = Response<B>> + Send + 'static,
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -90,23 +97,31 @@ pub async fn serve<H, F, B>(
     let graceful = GracefulShutdown::new();
     loop {
         let Some(stream) = accept(&listener, &connections, &stop).await else { break };
-        let (stream, permit) = stream;
-        let (tls, handle, stop) = (tls.clone(), handle.clone(), stop.clone());
-        let pressure = pressure.clone();
+        let (stream, peer, permit) = stream;
+        let (tls, refused, stop) = (tls.clone(), refused.clone(), stop.clone());
+        let (handle, pressure) = (handle.clone(), pressure.clone());
+        let handle = move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(Peer(peer));
+            handle(request)
+        };
         let watcher = graceful.watcher();
         tokio::spawn(async move {
             let _permit = permit;
-            if let Some(tls) = tls {
+            let ended = if let Some(tls) = tls {
                 let accepted = begin(limits, &stop, tls.accept(stream)).await;
                 let Some(stream) = accepted else { return };
                 let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
                 let stream = Guarded::new(stream, limits.stall, pressure);
-                connection(stream, is_http2, limits, watcher, handle).await;
+                connection(stream, is_http2, limits, watcher, handle).await
             } else {
                 let preface = begin(limits, &stop, begins_http2(&stream)).await;
                 let Some(is_http2) = preface else { return };
                 let stream = Guarded::new(stream, limits.stall, pressure);
-                connection(stream, is_http2, limits, watcher, handle).await;
+                connection(stream, is_http2, limits, watcher, handle).await
+            };
+            if let Err(error) = ended {
+                tracing::debug!(error = %error, "connection ended");
+                refusal(error.as_ref()).into_iter().for_each(|status| refused(status, peer));
             }
         });
     }
@@ -131,7 +146,7 @@ async fn accept(
     listener: &TcpListener,
     connections: &Arc<Semaphore>,
     stop: &CancellationToken,
-) -> Option<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
+) -> Option<(TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit)> {
     loop {
         let next = async {
             let permit = Arc::clone(connections).acquire_owned().await.ok()?;
@@ -142,10 +157,10 @@ async fn accept(
             () = stop.cancelled() => return None,
         };
         match accepted {
-            Ok((stream, _)) => {
+            Ok((stream, peer)) => {
                 // Small answers must not wait for the client's delayed acknowledgement.
                 let _ = stream.set_nodelay(true);
-                return Some((stream, permit));
+                return Some((stream, peer, permit));
             }
             Err(error) => {
                 tracing::warn!(error = %error, "accept failed");
@@ -176,7 +191,8 @@ async fn connection<S, H, F, B>(
     limits: Limits,
     watcher: Watcher,
     handle: H,
-) where
+) -> Result<(), Box<dyn Error + Send + Sync>>
+where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     H: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Response<B>> + Send + 'static,
@@ -204,10 +220,18 @@ async fn connection<S, H, F, B>(
         let answer = handle(request);
         async move { Ok::<_, Infallible>(answer.await) }
     });
-    let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
-    if let Err(error) = watcher.watch(connection).await {
-        tracing::debug!(error = %error, "connection ended");
+    watcher.watch(builder.serve_connection(TokioIo::new(stream), service).into_owned()).await
+}
+
+/// What hyper's parser has answered itself to something that is no request.
+fn refusal(error: &(dyn Error + 'static)) -> Option<StatusCode> {
+    let error = error.downcast_ref::<hyper::Error>()?;
+    if error.is_parse_too_large() {
+        let is_target = error.to_string().contains("URI too long");
+        let header = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+        return Some(if is_target { StatusCode::URI_TOO_LONG } else { header });
     }
+    error.is_parse().then_some(StatusCode::BAD_REQUEST)
 }
 
 /// Lets connections finish their requests.

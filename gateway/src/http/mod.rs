@@ -12,11 +12,13 @@
 //! another operation, errors without a resource, bodies nobody verified) is closed here, so that
 //! the operations in `s3` never see such a request.
 
+pub mod admin;
 pub mod checks;
 pub mod front;
 pub mod health;
 pub mod host;
 pub mod listener;
+pub mod operation;
 pub mod s3s;
 pub mod target;
 pub mod tls;

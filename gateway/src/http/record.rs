@@ -1,9 +1,11 @@
 //! What is known of one request, from its head to the last byte of its answer.
 
+use super::operation::Operation;
 use super::target::Target;
 use http::Method;
 use rand::RngCore;
-use std::sync::OnceLock;
+use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 /// Shared by the front, the access check and the response's body; put into the request's
@@ -11,17 +13,19 @@ use std::time::Instant;
 #[derive(Debug)]
 pub struct RequestRecord {
     /// `x-amz-request-id`: 16 hex digits, random.
-    pub id: String,
+    pub id: Arc<str>,
     /// `x-amz-id-2`, the error document's `HostId`.
     pub host_id: String,
     /// The method.
     pub method: Method,
     /// What the path and host name.
     pub target: Target,
+    /// Where the client is.
+    pub peer: Option<SocketAddr>,
     /// When the head had been read.
     pub started: Instant,
     /// The S3 operation, once it is resolved.
-    pub operation: OnceLock<String>,
+    pub operation: OnceLock<Operation>,
     /// The access key, once its signature is verified.
     pub access_key: OnceLock<String>,
 }
@@ -32,18 +36,30 @@ impl RequestRecord {
         let mut random = [0u8; 32];
         rand::rng().fill_bytes(&mut random);
         Self {
-            id: hex::encode_upper(&random[..8]),
+            id: hex::encode_upper(&random[..8]).into(),
             host_id: hex::encode(&random[8..]),
             method,
             target,
+            peer: None,
             started: Instant::now(),
             operation: OnceLock::new(),
             access_key: OnceLock::new(),
         }
     }
 
-    /// The operation's name for logs and metrics; a closed set.
-    pub fn operation_name(&self) -> &str {
-        self.operation.get().map_or("none", String::as_str)
+    /// With the client's address.
+    #[must_use]
+    pub fn from_peer(self, peer: Option<SocketAddr>) -> Self {
+        Self { peer, ..self }
+    }
+
+    /// The operation for logs and metrics.
+    pub fn operation(&self) -> Operation {
+        self.operation.get().copied().unwrap_or_else(|| Operation::named("none"))
+    }
+
+    /// Its name.
+    pub fn operation_name(&self) -> &'static str {
+        self.operation().name()
     }
 }

@@ -1,8 +1,10 @@
 //! What every answer gets: ids, a whole error document, and its line in the access log when its
 //! last byte is out.
 
+use super::body::Fate;
 use super::record::RequestRecord;
 use super::refusal::push_element;
+use crate::metrics::{Answered, RequestMetrics};
 use crate::xml;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Response, StatusCode, header};
@@ -12,6 +14,7 @@ use s3s::{Body, StdError};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 use tokio::sync::OwnedSemaphorePermit;
 
 /// Error documents are short; a longer one is not ours to rewrite.
@@ -136,11 +139,23 @@ pub struct LoggedBody {
     status: StatusCode,
     error_code: Option<String>,
     sent_bytes: u64,
+    /// From the head to the first byte.
+    first_byte: Option<Duration>,
     is_whole: bool,
     /// Whether the body may say that the operation failed in the end.
     may_fail_late: bool,
-    /// The request's place among those that may run at once; given back with the body.
-    _permit: Option<OwnedSemaphorePermit>,
+    kept: Kept,
+}
+
+/// What is kept until the last byte of an answer is out.
+pub(super) struct Kept {
+    pub(super) metrics: Arc<RequestMetrics>,
+    /// Knows how much the client sent.
+    pub(super) fate: Fate,
+    /// From here on a request has a line of its own as a slow one.
+    pub(super) slow_after: Duration,
+    /// The request's place among those that may run at once.
+    pub(super) permit: Option<OwnedSemaphorePermit>,
 }
 
 impl LoggedBody {
@@ -148,7 +163,7 @@ impl LoggedBody {
     pub(super) fn wrap(
         completed: Completed,
         record: Arc<RequestRecord>,
-        permit: Option<OwnedSemaphorePermit>,
+        kept: Kept,
     ) -> Response<Self> {
         let Completed { response, error_code } = completed;
         let status = response.status();
@@ -163,9 +178,10 @@ impl LoggedBody {
                 status,
                 error_code,
                 sent_bytes: 0,
+                first_byte: None,
                 is_whole,
                 may_fail_late,
-                _permit: permit,
+                kept,
             }
         })
     }
@@ -191,6 +207,7 @@ impl HttpBody for LoggedBody {
         }
         match &poll {
             Poll::Ready(Some(Ok(frame))) => {
+                this.first_byte.get_or_insert_with(|| this.record.started.elapsed());
                 this.sent_bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
                 this.is_whole = this.inner.is_end_stream();
             }
@@ -214,7 +231,18 @@ impl Drop for LoggedBody {
         let record = &self.record;
         let elapsed = record.started.elapsed();
         let operation = record.operation_name();
-        crate::metrics::request(operation, self.status, elapsed, self.sent_bytes);
+        self.kept.metrics.count(&Answered {
+            operation: record.operation(),
+            status: self.status,
+            error_code: self.error_code.as_deref(),
+            elapsed,
+            first_byte: self.first_byte.unwrap_or(elapsed),
+            received_bytes: self.kept.fate.received_bytes(),
+            sent_bytes: self.sent_bytes,
+            is_whole: self.is_whole,
+        });
+        // Given back when all is counted.
+        drop(self.kept.permit.take());
         if operation == super::front::HEALTH {
             return;
         }
@@ -223,24 +251,42 @@ impl Drop for LoggedBody {
         tracing::info!(
             target: "sixfold::access",
             method = record.method.as_str(),
-            request.id = record.id.as_str(),
+            request.id = &*record.id,
+            client = record.peer.map(tracing::field::display),
             op = operation,
             bucket = escape(&record.target.bucket),
             object.key = escape(&record.target.key),
             status = self.status.as_u16(),
             code = self.error_code.as_deref().unwrap_or("-"),
             sent_bytes = self.sent_bytes,
-            duration_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX),
+            duration_ms = milliseconds(elapsed),
             access_key = record.access_key.get().map_or("-", String::as_str),
             outcome = if self.is_whole { "sent" } else { "cut" },
             "request"
         );
+        if elapsed >= self.kept.slow_after {
+            tracing::warn!(
+                target: "sixfold::slow",
+                op = operation,
+                request.id = &*record.id,
+                duration_ms = milliseconds(elapsed),
+                first_byte_ms = milliseconds(self.first_byte.unwrap_or(elapsed)),
+                received_bytes = self.kept.fate.received_bytes(),
+                sent_bytes = self.sent_bytes,
+                "a slow request"
+            );
+        }
     }
+}
+
+fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Completed, LoggedBody, RequestRecord};
+    use super::{Completed, Fate, Kept, LoggedBody, RequestRecord};
+    use crate::http::operation::Operation;
     use crate::http::target::Target;
     use bytes::Bytes;
     use futures::stream;
@@ -255,12 +301,18 @@ mod tests {
     async fn an_error_that_comes_late_names_its_request() {
         let target = Target { bucket: Some("b".to_owned()), key: Some("k".to_owned()) };
         let record = Arc::new(RequestRecord::new(Method::POST, target));
-        record.operation.set("CompleteMultipartUpload".to_owned()).unwrap();
+        record.operation.set(Operation::named("CompleteMultipartUpload")).unwrap();
         let pieces = ["<?xml version=\"1.0\"?>", " ", "<Error><Code>InvalidPart</Code></Error>"];
         let frames = pieces.map(|piece| Ok::<_, StdError>(Frame::data(Bytes::from(piece))));
         let body = Body::http_body_unsync(StreamBody::new(stream::iter(frames)));
         let completed = Completed { response: Response::new(body), error_code: None };
-        let answer = LoggedBody::wrap(completed, Arc::clone(&record), None);
+        let kept = Kept {
+            metrics: Arc::default(),
+            fate: Fate::default(),
+            slow_after: std::time::Duration::MAX,
+            permit: None,
+        };
+        let answer = LoggedBody::wrap(completed, Arc::clone(&record), kept);
         let bytes = answer.into_body().collect().await.unwrap().to_bytes();
         let text = String::from_utf8(bytes.to_vec()).unwrap();
         assert!(

@@ -63,6 +63,11 @@ impl Tls {
         self.acceptor.accept(stream).await
     }
 
+    /// When the certificate in use ends, in seconds since 1970.
+    pub fn ends(&self) -> Option<u64> {
+        sixfold_node::certificate::ends(self.current.pair.load().cert.first()?)
+    }
+
     /// Looks at the files until `stop`. A pair that can't be read leaves the old one in use.
     pub async fn reload_when_changed(self, stop: CancellationToken) {
         let mut seen = self.current.modified();

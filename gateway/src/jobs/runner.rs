@@ -4,7 +4,9 @@ use super::{JobPace, lock};
 use crate::meta::Meta;
 use crate::shutdown::Shutdown;
 use async_trait::async_trait;
+use sixfold_node::metrics::{Label, counter, gauge, now_seconds};
 use sixfold_proto::jobs::JobReport;
+use sixfold_proto::metrics as names;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -62,8 +64,9 @@ struct JobState {
     /// How far a long one is.
     progress: Option<f64>,
     every: Duration,
-    /// Units of work that failed in a row.
+    /// Units of work that failed in a row, and in all.
     failures: u32,
+    failed: u64,
     /// What the last failure said; kept until a unit succeeds.
     last_error: Option<String>,
 }
@@ -98,6 +101,7 @@ impl Runner {
     /// Starts jobs; they end with the process's stop.
     pub fn start(&self, jobs: Vec<Arc<dyn Job>>, shutdown: &Shutdown) {
         for job in jobs {
+            show(job.name(), &JobState::default());
             let (runner, stop) = (self.clone(), shutdown.token().clone());
             let name = format!("job {}", job.name());
             shutdown.spawn(name, async move { runner.run(&*job, &stop).await });
@@ -109,8 +113,14 @@ impl Runner {
         self.states().iter().map(|(name, state)| state.report(name)).collect()
     }
 
-    /// Tells the rows how the jobs of this process are, until its stop.
-    pub async fn tell(self, meta: Arc<dyn Meta>, process: String, stop: CancellationToken) {
+    /// Tells the rows how the jobs of this process are, and what `also` reports, until its stop.
+    pub async fn tell(
+        self,
+        meta: Arc<dyn Meta>,
+        process: String,
+        also: impl Fn() -> JobReport + Send + Sync,
+        stop: CancellationToken,
+    ) {
         let mut looked_for_old = None::<Instant>;
         loop {
             tokio::select! {
@@ -118,7 +128,7 @@ impl Runner {
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(TELL_EVERY) => {}
             }
-            self.tell_once(meta.as_ref(), &process).await;
+            self.tell_once(meta.as_ref(), &process, also()).await;
             if looked_for_old.is_none_or(|at| at.elapsed() >= FORGET_EVERY) {
                 looked_for_old = Some(Instant::now());
                 if let Err(error) = meta.forget_jobs(FORGET_AFTER).await {
@@ -128,8 +138,10 @@ impl Runner {
         }
     }
 
-    async fn tell_once(&self, meta: &dyn Meta, process: &str) {
-        if let Err(error) = meta.report_jobs(process, &self.reports()).await {
+    async fn tell_once(&self, meta: &dyn Meta, process: &str, also: JobReport) {
+        let mut reports = self.reports();
+        reports.push(also);
+        if let Err(error) = meta.report_jobs(process, &reports).await {
             tracing::debug!("the database was not told how the jobs are: {error}");
         }
     }
@@ -177,9 +189,12 @@ impl Runner {
             if let Ok(Progress::More(things) | Progress::Idle(things)) = result {
                 (state.steps, state.failures) = (state.steps + 1, 0);
                 state.things += things;
+                gauge(&names::JOB_SUCCESS, &label(job.name())).set(now_seconds());
             } else {
                 state.failures = state.failures.saturating_add(1);
+                state.failed += 1;
             }
+            show(job.name(), state);
             state.failures
         });
         match result {
@@ -198,6 +213,18 @@ impl Runner {
             }
         }
     }
+}
+
+fn label(job: &str) -> [Label; 1] {
+    [("job", job.to_owned())]
+}
+
+fn show(job: &str, state: &JobState) {
+    let label = label(job);
+    counter(&names::JOB_RUNS, &label).absolute(state.steps);
+    counter(&names::JOB_FAILURES, &label).absolute(state.failed);
+    counter(&names::JOB_THINGS, &label).absolute(state.things);
+    gauge(&names::JOB_FAILING, &label).set(f64::from(state.failures));
 }
 
 /// Doubles from a second to the limit.
@@ -264,10 +291,12 @@ mod tests {
         let meta = crate::meta::model::Model::new();
         let runner = Runner::default();
         runner.change(&Flaky(AtomicU32::new(0)), |state| state.things = 3);
-        runner.tell_once(&meta, "here:1").await;
+        let also = JobReport { name: "also".to_owned(), ..JobReport::default() };
+        runner.tell_once(&meta, "here:1", also).await;
         let rows = meta.job_standings().await.unwrap();
-        assert_eq!(rows.len(), 1);
-        assert_eq!((rows[0].process.as_str(), rows[0].report.things), ("here:1", 3));
+        let told = rows.iter().map(|row| (row.report.name.as_str(), row.report.things));
+        assert_eq!(told.collect::<Vec<_>>(), [("also", 0), ("flaky", 3)]);
+        assert!(rows.iter().all(|row| row.process == "here:1"));
     }
 
     #[test]

@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use time::OffsetDateTime;
 use types::{
-    AccessKey, BodyId, Bucket, BucketId, ChunkSet, Claimant, Commit, CommitOutcome,
+    AccessKey, Backlogs, BodyId, Bucket, BucketId, ChunkSet, Claimant, Commit, CommitOutcome,
     CompleteOutcome, Completion, DeleteOutcome, Extent, ExtentCursor, Found, JobRow, JobStanding,
     ListQuery, Lost, Move, NewBody, NodeCondition, NodeRow, NodeState, Page, Part, PartOutcome,
     Placed, RiskCursor, Upload, UploadId, User, UserId, Version, VersionId, Versioning,
@@ -32,6 +32,9 @@ pub const EXTENTS_PER_PAGE: usize = 64;
 /// A page of freed bodies ends with the one that brings it to this many extents, so that a few
 /// bodies of ten thousand parts are deleted and forgotten in the time of a statement.
 pub const FREED_EXTENTS: usize = 20_000;
+
+/// What waits is counted to here: counting more would cost more than it tells.
+pub const BACKLOG_LIMIT: usize = 200_000;
 
 /// Why a call on the rows failed, by what the caller does about it.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -258,6 +261,8 @@ pub trait Meta: Send + Sync + 'static {
     async fn job_standings(&self) -> Result<Vec<JobStanding>>;
     /// Forgets the jobs of processes that told nothing for `silent`.
     async fn forget_jobs(&self, silent: Duration) -> Result<()>;
+    /// How much waits for background work.
+    async fn backlogs(&self) -> Result<Backlogs>;
     /// Takes chunks for missing that `node` found rotten, as far as they are placed there.
     async fn mark_rotten(&self, node: NodeNumber, chunks: &[ChunkName]) -> Result<()>;
 

@@ -1,6 +1,7 @@
 //! One node: how to call it, and what earlier calls taught about it.
 
 use super::breaker::{Breaker, BreakerState};
+use super::calls::NodeMetrics;
 use super::limits::NodeLimits;
 use async_trait::async_trait;
 use futures::stream::{BoxStream, StreamExt};
@@ -28,9 +29,9 @@ pub struct Node {
     lessons: Arc<Lessons>,
 }
 
-#[derive(Debug, Default)]
 struct Lessons {
     calls: Mutex<Calls>,
+    metrics: NodeMetrics,
     /// Moving average of the time to a read's first cell, in microseconds; 0 before any.
     latency_us: AtomicU64,
 }
@@ -52,7 +53,8 @@ pub(super) enum Refusal {
 impl Node {
     pub(super) fn new(number: NodeNumber, chunks: Arc<dyn Chunks>, limits: &NodeLimits) -> Self {
         let calls = Calls { breaker: Breaker::new(limits.breaker), ..Calls::default() };
-        let lessons = Arc::new(Lessons { calls: Mutex::new(calls), ..Lessons::default() });
+        let (calls, metrics) = (Mutex::new(calls), NodeMetrics::of(number));
+        let lessons = Arc::new(Lessons { calls, metrics, latency_us: AtomicU64::new(0) });
         Self { number, chunks, first_answer: limits.first_answer, lessons }
     }
 
@@ -74,6 +76,11 @@ impl Node {
     /// A caller gave a call up because it took too long.
     pub fn note_late(&self) {
         self.lessons.calls().breaker.failed(Instant::now());
+    }
+
+    /// A cell of it is not what was stored.
+    pub fn note_damaged(&self) {
+        self.lessons.metrics.damaged.increment(1);
     }
 
     pub(super) fn since_success(&self) -> Option<Duration> {
@@ -110,6 +117,7 @@ impl Lessons {
 
     /// Learns from how a call ended.
     fn learn(&self, error: Option<&NodeError>) {
+        error.iter().for_each(|error| self.metrics.failed(error));
         let mut calls = self.calls();
         match error {
             Some(NodeError::Unavailable(_) | NodeError::Unauthenticated) => {
@@ -162,6 +170,7 @@ impl Chunks for Node {
         writer: LeaseId,
         items: BoxStream<'static, PutItem>,
     ) -> Result<CopyNumber, NodeError> {
+        self.lessons.metrics.puts.increment(1);
         let answer = self.chunks.put(name, writer, items).await;
         self.lessons.learn(answer.as_ref().err());
         answer
@@ -173,6 +182,7 @@ impl Chunks for Node {
         cells: Range<u32>,
     ) -> Result<BoxStream<'static, Result<Cell, NodeError>>, NodeError> {
         // A stream that opens proves little: what counts is the first cell, and an error later.
+        self.lessons.metrics.gets.increment(1);
         let asked = Instant::now();
         let answer = self.chunks.get(name, cells).await;
         let cells = answer.inspect_err(|error| self.lessons.learn(Some(error)))?;
@@ -196,12 +206,14 @@ impl Chunks for Node {
         writer: LeaseId,
         cell: Cell,
     ) -> Result<CopyNumber, NodeError> {
+        self.lessons.metrics.puts.increment(1);
         let answer = self.chunks.put_cell(name, writer, cell).await;
         self.lessons.learn(answer.as_ref().err());
         answer
     }
 
     async fn get_cell(&self, name: ChunkName, number: u32) -> Result<Cell, NodeError> {
+        self.lessons.metrics.gets.increment(1);
         let asked = Instant::now();
         let answer = self.chunks.get_cell(name, number).await;
         if answer.is_ok() {
@@ -212,6 +224,7 @@ impl Chunks for Node {
     }
 
     async fn delete(&self, name: ChunkName, copy: CopyNumber) -> Result<(), NodeError> {
+        self.lessons.metrics.deletes.increment(1);
         self.within(self.first_answer, self.chunks.delete(name, copy)).await
     }
 
@@ -220,14 +233,17 @@ impl Chunks for Node {
         after: Option<ChunkName>,
         limit: usize,
     ) -> Result<Vec<ChunkEntry>, NodeError> {
+        self.lessons.metrics.others.increment(1);
         self.within(LIST_ANSWER, self.chunks.list(after, limit)).await
     }
 
     async fn stat(&self, name: ChunkName) -> Result<ChunkEntry, NodeError> {
+        self.lessons.metrics.others.increment(1);
         self.within(self.first_answer, self.chunks.stat(name)).await
     }
 
     async fn health(&self) -> Result<Health, NodeError> {
+        self.lessons.metrics.others.increment(1);
         self.within(self.first_answer, self.chunks.health()).await
     }
 }

@@ -1,6 +1,7 @@
 //! The nodes as the gateway sees them: where they are, how they are, how to call them.
 
 mod breaker;
+mod calls;
 mod cells;
 mod client;
 mod directory;

@@ -2,6 +2,7 @@
 
 use super::cells;
 use super::short::{NoAnswer, ShortCalls, another_answer};
+use crate::telemetry::request::current;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::{self, BoxStream, Stream, StreamExt};
@@ -19,7 +20,9 @@ use sixfold_proto::node_v1::{
     ShortPut, StatRequest,
 };
 use sixfold_proto::secret::{ClusterSecret, SECRET_METADATA_KEY};
-use sixfold_proto::{FRAME_BYTES, MAX_LIST_MESSAGE_BYTES, MAX_MESSAGE_BYTES};
+use sixfold_proto::{
+    FRAME_BYTES, MAX_LIST_MESSAGE_BYTES, MAX_MESSAGE_BYTES, REQUEST_ID_METADATA_KEY,
+};
 use std::ops::Range;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -179,6 +182,16 @@ impl Remote {
         }
         request
     }
+
+    /// A call of its own, which carries the id of the request that it is made for. Short calls
+    /// share a stream, and with it what they carry: they have none.
+    fn call<T>(&self, message: T) -> Request<T> {
+        let mut request = self.request(message);
+        if let Some(id) = current().and_then(|id| id.parse().ok()) {
+            request.metadata_mut().insert(REQUEST_ID_METADATA_KEY, id);
+        }
+        request
+    }
 }
 
 #[async_trait]
@@ -190,7 +203,7 @@ impl Chunks for Remote {
         items: BoxStream<'static, PutItem>,
     ) -> Result<CopyNumber, NodeError> {
         let messages = Messages { header: Some(self.put_header(name, writer)), items };
-        let reply = self.client.clone().put(self.request(messages)).await?;
+        let reply = self.client.clone().put(self.call(messages)).await?;
         Ok(CopyNumber(reply.into_inner().copy_number))
     }
 
@@ -205,7 +218,7 @@ impl Chunks for Remote {
             cell_count: cells.end - cells.start,
             node_number: u32::from(self.node.0),
         };
-        cells::get(self.channel.clone(), self.request(message)).await
+        cells::get(self.channel.clone(), self.call(message)).await
     }
 
     async fn put_cell(
@@ -251,7 +264,7 @@ impl Chunks for Remote {
             node_number: u32::from(self.node.0),
             registration: self.registration,
         };
-        self.client.clone().delete(self.request(message)).await?;
+        self.client.clone().delete(self.call(message)).await?;
         Ok(())
     }
 
@@ -271,7 +284,7 @@ impl Chunks for Remote {
     async fn stat(&self, name: ChunkName) -> Result<ChunkEntry, NodeError> {
         let node_number = u32::from(self.node.0);
         let message = StatRequest { name: Some(name.into()), node_number };
-        self.client.clone().stat(self.request(message)).await?.into_inner().try_into()
+        self.client.clone().stat(self.call(message)).await?.into_inner().try_into()
     }
 
     async fn health(&self) -> Result<Health, NodeError> {

@@ -9,6 +9,7 @@ use crate::auth::keys::Keys;
 use crate::auth::secrets::Secrets;
 use crate::config::{ClusterConfig, Config};
 use crate::data::{CurrentLease, Data};
+use crate::http::admin::Admin;
 use crate::http::front::{Front, FrontSettings};
 use crate::http::health::Health;
 use crate::http::listener::{self, Limits};
@@ -17,13 +18,18 @@ use crate::jobs::{self, JobPace, Mover, Paces, Runner};
 use crate::lease::Lease;
 use crate::meta::pg::Pg;
 use crate::meta::{Meta, MetaError};
-use crate::nodes::{Directory, RemoteSettings};
+use crate::metrics::{Certificate, Scrape, Sources};
+use crate::nodes::{BreakerState, Directory, Entry, RemoteSettings, Snapshot};
 use crate::postgres::checks;
 use crate::pressure::Pressure;
 use crate::s3::service::Service;
 use crate::shutdown::{Shutdown, Signals};
 use anyhow::Context;
-use sixfold_node::descriptors;
+use metrics_exporter_prometheus::PrometheusHandle;
+use sixfold_node::certificate::ends_in_pem;
+use sixfold_node::{Store, descriptors};
+use sixfold_proto::jobs::{BREAKERS, JobReport};
+use sixfold_proto::scrape::ScrapeAccess;
 use sixfold_proto::secret::ClusterSecret;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -95,12 +101,16 @@ pub(super) fn remote(cluster: &ClusterConfig) -> anyhow::Result<Option<RemoteSet
 
 /// The handles of a running process.
 pub(super) struct Parts {
+    /// The database, for what only it can tell.
+    pub(super) pg: Pg,
     pub(super) meta: Arc<dyn Meta>,
     pub(super) keys: Arc<Keys>,
     pub(super) directory: Arc<Directory>,
     pub(super) lease: Arc<Lease>,
     /// What heal and rebalance write under.
     pub(super) movers: Arc<Lease>,
+    /// The drives of embedded nodes.
+    pub(super) drives: Vec<Arc<Store>>,
     pub(super) shutdown: Shutdown,
 }
 
@@ -111,9 +121,9 @@ impl Parts {
         config: &Config,
         listeners: Listeners,
         signals: &mut Signals,
+        recorded: PrometheusHandle,
         announce: impl FnOnce(),
     ) -> anyhow::Result<()> {
-        let metrics = crate::metrics::install().context("can't start the metrics")?;
         let lease = Arc::clone(&self.lease) as Arc<dyn CurrentLease>;
         let data = Data::new(
             Arc::clone(&self.directory),
@@ -138,7 +148,11 @@ impl Parts {
             lease: Arc::clone(&self.lease),
         };
         self.shutdown.spawn("readiness", watch.run(self.shutdown.token().clone()));
-        self.listen(config, listeners, front, health.with_metrics(metrics), pressure);
+        let sources = self.sources(config, &listeners, &health, &front, bytes);
+        let access =
+            ScrapeAccess::new(listeners.admin.local_addr()?, config.http.admin_token.clone());
+        let admin = Admin::new(&health, Scrape::new(sources, recorded), access);
+        self.listen(config, listeners, front, admin, pressure);
         announce();
         let signal = signals.received().await;
         tracing::info!(signal, "stopping: requests in progress are finished");
@@ -164,6 +178,7 @@ impl Parts {
             max_requests: config.http.max_requests,
             body_idle: config.http.body_idle,
             pressure: app.data.pressure(),
+            slow_after: config.log.slow_after,
         };
         let identities = Arc::clone(&self.keys) as Arc<dyn Identities>;
         let service = crate::http::s3s::service(
@@ -188,8 +203,44 @@ impl Parts {
         let jobs = jobs::all(&self.meta, &self.directory, &mover, &paces(config));
         let runner = Runner::default();
         runner.start(jobs, &self.shutdown);
-        let tell = runner.tell(Arc::clone(&self.meta), process, stop.clone());
+        let directory = Arc::clone(&self.directory);
+        let told = move || JobReport {
+            name: BREAKERS.to_owned(),
+            result: Some(breakers(&directory.snapshot())),
+            ..JobReport::default()
+        };
+        let tell = runner.tell(Arc::clone(&self.meta), process, told, stop.clone());
         self.shutdown.spawn("job states", tell);
+    }
+
+    /// What a scrape looks at.
+    fn sources(
+        &self,
+        config: &Config,
+        listeners: &Listeners,
+        health: &Health,
+        front: &Front,
+        data: Data,
+    ) -> Sources {
+        let mut certificates = Vec::new();
+        if let Some(tls) = &listeners.tls {
+            certificates.push(("s3", Certificate::Listener(tls.clone())));
+        }
+        let cluster = config.cluster.tls.as_ref();
+        let pem = cluster.and_then(|tls| std::fs::read_to_string(&tls.certificate).ok());
+        if let Some(ends) = pem.as_deref().and_then(ends_in_pem) {
+            certificates.push(("cluster", Certificate::Ends(ends)));
+        }
+        Sources {
+            pg: self.pg.clone(),
+            directory: Arc::clone(&self.directory),
+            data,
+            lease: Arc::clone(&self.lease),
+            health: health.clone(),
+            front: front.clone(),
+            drives: self.drives.clone(),
+            certificates,
+        }
     }
 
     fn listen(
@@ -197,7 +248,7 @@ impl Parts {
         config: &Config,
         listeners: Listeners,
         front: Front,
-        health: Health,
+        admin: Admin,
         pressure: Pressure,
     ) {
         let limits = Limits {
@@ -210,25 +261,25 @@ impl Parts {
         if let Some(tls) = listeners.tls.clone() {
             self.shutdown.spawn("tls", tls.reload_when_changed(stop.clone()));
         }
-        let s3 = listener::serve(
-            listeners.s3,
-            listeners.tls,
-            limits,
-            pressure.clone(),
-            stop,
-            move |request| {
-                let front = front.clone();
-                async move { front.handle(request).await }
-            },
-        );
+        let noting = front.clone();
+        let refused = move |status, peer| noting.note_refused(status, peer);
+        let handle = move |request| {
+            let front = front.clone();
+            async move { front.handle(request).await }
+        };
+        let handles = (handle, refused);
+        let yields = pressure.clone();
+        let s3 = listener::serve(listeners.s3, listeners.tls, limits, yields, stop, handles);
         self.shutdown.spawn("s3 listener", s3);
         let stop = CancellationToken::clone(self.shutdown.token());
         let limits = Limits { connections: ADMIN_CONNECTIONS, ..limits };
-        let admin =
-            listener::serve(listeners.admin, None, limits, pressure, stop, move |request| {
-                let health = health.clone();
-                async move { health.answer_or_refuse(&request) }
-            });
+        let admin = Arc::new(admin);
+        let handle = move |request| {
+            let admin = Arc::clone(&admin);
+            async move { admin.answer(&request).await }
+        };
+        let handles = (handle, |_, _| ());
+        let admin = listener::serve(listeners.admin, None, limits, pressure, stop, handles);
         self.shutdown.spawn("admin listener", admin);
     }
 
@@ -241,6 +292,18 @@ impl Parts {
         }
         Ok(())
     }
+}
+
+/// Which nodes' breakers are not closed in this process, for people: `closed` when all are.
+fn breakers(snapshot: &Snapshot) -> String {
+    let nodes = snapshot.entries().filter_map(Entry::node);
+    let told = nodes.filter_map(|node| match node.breaker() {
+        BreakerState::Closed => None,
+        BreakerState::Open => Some(format!("node {} open", node.number())),
+        BreakerState::HalfOpen => Some(format!("node {} half open", node.number())),
+    });
+    let told = told.collect::<Vec<_>>();
+    if told.is_empty() { "closed".to_owned() } else { told.join(", ") }
 }
 
 /// What this process is called where processes are listed.

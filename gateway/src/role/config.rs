@@ -17,13 +17,22 @@ pub enum Command {
     },
     /// Every setting there is, as a page in Markdown
     Reference,
+    /// Every metric there is, as a page in Markdown
+    Metrics,
 }
 
 /// Runs one of them.
 pub fn run(command: &Command) -> anyhow::Result<()> {
-    let Command::Show { flags, json } = command else {
-        print!("{}", crate::config::reference()?);
-        return Ok(());
+    let (flags, json) = match command {
+        Command::Show { flags, json } => (flags, json),
+        Command::Reference => {
+            print!("{}", crate::config::reference()?);
+            return Ok(());
+        }
+        Command::Metrics => {
+            print!("{}", crate::metrics::reference());
+            return Ok(());
+        }
     };
     let config = Config::load(flags, &super::environment)?;
     if *json {

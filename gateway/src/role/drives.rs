@@ -8,9 +8,8 @@ use crate::shutdown::Shutdown;
 use anyhow::Context;
 use sixfold_node::scrub::Scrub;
 use sixfold_node::{OpenError, Store, StoreOptions};
-use sixfold_proto::chunks::{Chunks, DriveState};
-use sixfold_proto::name::NodeNumber;
-use std::collections::{HashMap, HashSet};
+use sixfold_proto::chunks::DriveState;
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -147,17 +146,16 @@ fn say_devices(opened: &[Opened]) {
     );
 }
 
-/// Registers the drives and gives them as nodes by number. From then on they are kept alive and
-/// scrubbed.
+/// Registers the drives. From then on they know their numbers, are kept alive and scrubbed.
 pub(super) async fn register(
     opened: Vec<Opened>,
     meta: &Arc<dyn Meta>,
     cluster: Uuid,
     config: &Config,
     shutdown: &Shutdown,
-) -> anyhow::Result<HashMap<NodeNumber, Arc<dyn Chunks>>> {
+) -> anyhow::Result<Vec<Arc<Store>>> {
     let zone = config.storage.zone.as_deref().unwrap_or(DEFAULT_ZONE);
-    let mut nodes: HashMap<NodeNumber, Arc<dyn Chunks>> = HashMap::new();
+    let mut stores = Vec::new();
     for drive in opened {
         let id = drive.store.drive_id();
         let row = meta
@@ -167,7 +165,7 @@ pub(super) async fn register(
         tracing::debug!(node = row.number.0, drive = %drive.path.display(), "registered");
         drive.store.set_node(row.number);
         drive.store.set_draining(row.state == NodeState::Draining);
-        nodes.insert(row.number, Arc::clone(&drive.store) as Arc<dyn Chunks>);
+        stores.push(Arc::clone(&drive.store));
         let rows = Arc::new(EmbeddedRows::new(Arc::clone(meta), row.number));
         let scrub = Scrub::new(Arc::clone(&drive.store), rows, cluster, config.scrub);
         let beat = heartbeat(drive.store, row, Arc::clone(meta), config.times.heartbeat);
@@ -180,7 +178,7 @@ pub(super) async fn register(
             }
         });
     }
-    Ok(nodes)
+    Ok(stores)
 }
 
 /// Says that a node is there and takes what an operator decided, until the node is removed or

@@ -16,6 +16,7 @@ use std::sync::Arc;
 /// Starts, serves until a signal comes, and stops.
 pub async fn run(config: Config) -> anyhow::Result<()> {
     let needed = needed(&config)?;
+    let recorded = sixfold_node::metrics::install().context("can't start the metrics")?;
     let listeners = Listeners::bind(&config).await?;
     let pg = assembly::database(needed.url, &config).await?;
     migrate::check_schema(pg.pool()).await?;
@@ -42,15 +43,16 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let movers = Lease::begin(Arc::clone(&meta), "gateway, moving chunks", pace).await?;
 
     let shutdown = Shutdown::new(config.http.drain + assembly::STOP_MARGIN);
-    let parts = Parts { meta, keys, directory, lease, movers, shutdown };
+    let drives = Vec::new();
+    let parts = Parts { pg, meta, keys, directory, lease, movers, drives, shutdown };
     let (address, admin) = (listeners.s3.local_addr()?, listeners.admin.local_addr()?);
     let served = parts
-        .serve(&config, listeners, &mut signals, || {
+        .serve(&config, listeners, &mut signals, recorded, || {
             println!("Sixfold gateway: S3 on {address}, health on {admin}");
         })
         .await;
     parts.finish().await;
-    pg.pool().close().await;
+    parts.pg.pool().close().await;
     served
 }
 

@@ -4,6 +4,7 @@ use super::admin::Target;
 use crate::meta::Meta;
 use crate::meta::types::JobStanding;
 use clap::Subcommand;
+use sixfold_proto::jobs::BREAKERS;
 
 /// A process that told nothing for longer is shown as silent: three reports.
 const SILENT_SECONDS: f64 = 15.0;
@@ -22,7 +23,8 @@ pub enum Command {
 /// Runs one of them.
 pub async fn run(command: Command) -> anyhow::Result<()> {
     let Command::List { target } = command;
-    let standings = target.connect().await?.job_standings().await?;
+    let mut standings = target.connect().await?.job_standings().await?;
+    standings.retain(|standing| standing.report.name != BREAKERS);
     if target.json {
         let rows: Vec<_> = standings.iter().map(as_json).collect();
         println!("{:#}", serde_json::Value::from(rows));

@@ -120,7 +120,7 @@ where
 {
     let mut config = Config::load(flags, &environment)?;
     config.doubt_unknown(std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()));
-    crate::telemetry::start(config.log.format, config.log.filter.as_deref())?;
+    crate::telemetry::start(&config.log)?;
     config.doubts.iter().for_each(|doubt| tracing::warn!("{doubt}"));
     sixfold_node::descriptors::raise_limit();
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(role(config))

@@ -16,9 +16,9 @@ use crate::postgres::{DirectoryLock, Managed, PostgresError, Settings};
 use crate::shutdown::{Shutdown, Signals};
 use anyhow::Context;
 use clap::Args;
+use metrics_exporter_prometheus::PrometheusHandle;
+use sixfold_node::Store;
 use sixfold_proto::chunks::Chunks;
-use sixfold_proto::name::NodeNumber;
-use std::collections::HashMap;
 use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
@@ -37,6 +37,7 @@ pub struct Arguments {
 
 /// Starts, serves until a signal comes, and stops.
 pub async fn run(config: Config, recovers: bool) -> anyhow::Result<()> {
+    let recorded = sixfold_node::metrics::install().context("can't start the metrics")?;
     let mut signals = Signals::listen().context("can't wait for signals")?;
     // Before the addresses: the same command twice is told of the first one, not of its port.
     Home::check_free(&config.storage)?;
@@ -50,14 +51,13 @@ pub async fn run(config: Config, recovers: bool) -> anyhow::Result<()> {
     let Some(database) = Database::start(&config, &home, &mut signals).await? else {
         return Ok(());
     };
-    let served = serve(&config, &home, &database, listeners, &mut signals).await;
+    let served = serve(&config, &home, &database, listeners, &mut signals, recorded).await;
     let stopped = database.stop().await;
     served.and(stopped)
 }
 
 /// What is there once the rows and the drives are.
 struct Prepared {
-    pg: Pg,
     parts: Parts,
     root: Root,
     /// What there is to say of the metadata's place.
@@ -87,13 +87,13 @@ async fn prepare(config: &Config, home: &Home, database: &Database) -> anyhow::R
         None => String::new(),
     };
     let metadata = database.shown(home, &metadata);
-    let nodes = drives::register(opened, &meta, cluster, config, &shutdown).await?;
-    let directory = directory(config, &meta, nodes).await?;
+    let drives = drives::register(opened, &meta, cluster, config, &shutdown).await?;
+    let directory = directory(config, &meta, &drives).await?;
     let lease = Lease::begin(Arc::clone(&meta), "server", config.times.lease_renewal).await?;
     let pace = LeasePace::of_movers(config.times.lease_renewal);
     let movers = Lease::begin(Arc::clone(&meta), "server, moving chunks", pace).await?;
-    let parts = Parts { meta, keys, directory, lease, movers, shutdown };
-    Ok(Prepared { pg, parts, root, metadata, master_key: key_file })
+    let parts = Parts { pg, meta, keys, directory, lease, movers, drives, shutdown };
+    Ok(Prepared { parts, root, metadata, master_key: key_file })
 }
 
 async fn serve(
@@ -102,8 +102,9 @@ async fn serve(
     database: &Database,
     listeners: Listeners,
     signals: &mut Signals,
+    recorded: PrometheusHandle,
 ) -> anyhow::Result<()> {
-    let Prepared { pg, parts, root, metadata, master_key } = tokio::select! {
+    let Prepared { parts, root, metadata, master_key } = tokio::select! {
         prepared = prepare(config, home, database) => prepared?,
         signal = signals.received() => {
             tracing::info!(signal, "stopping before the start is done");
@@ -120,9 +121,10 @@ async fn serve(
         metadata: &metadata,
         master_key: &master_key,
     };
-    let served = parts.serve(config, listeners, signals, || announcement.print()).await;
+    let announce = || announcement.print();
+    let served = parts.serve(config, listeners, signals, recorded, announce).await;
     parts.finish().await;
-    close(&pg).await;
+    close(&parts.pg).await;
     served
 }
 
@@ -130,9 +132,11 @@ async fn serve(
 async fn directory(
     config: &Config,
     meta: &Arc<dyn Meta>,
-    nodes: HashMap<NodeNumber, Arc<dyn Chunks>>,
+    drives: &[Arc<Store>],
 ) -> anyhow::Result<Arc<Directory>> {
     let cluster = meta.cluster_id().await?;
+    let node = |drive: &Arc<Store>| (drive.node(), Arc::clone(drive) as Arc<dyn Chunks>);
+    let nodes = drives.iter().map(node).collect();
     let remote = assembly::remote(&config.cluster)?;
     let directory = Directory::with_limits(cluster, Arc::clone(meta), nodes, remote, config.nodes);
     directory.refresh().await.context("can't read the registry of nodes")?;

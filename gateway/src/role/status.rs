@@ -3,10 +3,14 @@
 use super::admin::Target;
 use super::node;
 use crate::meta::Meta;
-use crate::meta::types::{JobRow, NodeState};
+use crate::meta::types::{JobRow, JobStanding, NodeState};
+use sixfold_proto::jobs::BREAKERS;
 
 /// Degraded extents counted at most; more is said as "at least".
 const DEGRADED_LIMIT: usize = 1000;
+
+/// A gateway that told nothing for longer is not heard: three reports.
+const SILENT_SECONDS: f64 = 15.0;
 
 /// Prints it.
 pub async fn run(target: Target) -> anyhow::Result<()> {
@@ -15,6 +19,7 @@ pub async fn run(target: Target) -> anyhow::Result<()> {
     let nodes = pg.nodes().await?;
     let degraded = pg.degraded_extents(None, DEGRADED_LIMIT).await?.len();
     let jobs = pg.jobs().await?;
+    let breakers = breakers(pg.job_standings().await?);
     let up = nodes.iter().filter(|row| node::is_up(row)).count();
     let full = nodes.iter().filter(|row| row.state == NodeState::Full).count();
     let registered = nodes.iter().filter(|node| node.state != NodeState::Removed).count();
@@ -27,6 +32,7 @@ pub async fn run(target: Target) -> anyhow::Result<()> {
             "nodes_registered": registered,
             "nodes_full": full,
             "degraded_extents": degraded,
+            "breakers": breakers.iter().cloned().collect::<serde_json::Map<_, _>>(),
             "jobs": jobs.iter().map(job_as_json).collect::<Vec<_>>(),
         });
         println!("{value:#}");
@@ -40,10 +46,22 @@ pub async fn run(target: Target) -> anyhow::Result<()> {
     if up < registered {
         println!("                   what only the silent nodes hold is not among them yet");
     }
+    for (process, told) in &breakers {
+        println!("circuit breakers   {} in {process}", told.as_str().unwrap_or_default());
+    }
     for JobRow { name, doing, silent_for } in &jobs {
         println!("{name:<18} {doing}, said {silent_for:.0} s ago");
     }
     Ok(())
+}
+
+/// What each gateway that lives last told of its breakers.
+fn breakers(standings: Vec<JobStanding>) -> Vec<(String, serde_json::Value)> {
+    let lately = |standing: &JobStanding| {
+        standing.report.name == BREAKERS && standing.silent_for < SILENT_SECONDS
+    };
+    let told = standings.into_iter().filter(lately);
+    told.map(|standing| (standing.process, standing.report.result.into())).collect()
 }
 
 fn job_as_json(job: &JobRow) -> serde_json::Value {

@@ -7,6 +7,7 @@ mod get;
 mod health;
 mod list;
 mod listener;
+mod of_request;
 mod put;
 mod secret;
 mod short;
@@ -18,6 +19,7 @@ pub use secret::{CheckSecret, SecretLayer};
 use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt};
 use listener::Limits;
+use of_request::logged;
 use sixfold_proto::chunks::{Chunks, NodeError};
 use sixfold_proto::name::NodeNumber;
 use sixfold_proto::node_v1;
@@ -124,14 +126,18 @@ impl Node for NodeService {
         &self,
         request: Request<Streaming<node_v1::PutRequest>>,
     ) -> Result<Response<node_v1::PutReply>, Status> {
-        answer(put::put(&*self.chunks, &self.identity, request.into_inner()).await)
+        let (metadata, _, message) = request.into_parts();
+        let call = put::put(&*self.chunks, &self.identity, message);
+        answer(logged("put", &metadata, call).await)
     }
 
     async fn get(
         &self,
         request: Request<node_v1::GetRequest>,
     ) -> Result<Response<Self::GetStream>, Status> {
-        answer(get::get(&*self.chunks, &self.identity, request.into_inner()).await)
+        let (metadata, _, message) = request.into_parts();
+        let call = get::get(&*self.chunks, &self.identity, message);
+        answer(logged("get", &metadata, call).await)
     }
 
     async fn short(
@@ -147,7 +153,9 @@ impl Node for NodeService {
         &self,
         request: Request<node_v1::DeleteRequest>,
     ) -> Result<Response<node_v1::DeleteReply>, Status> {
-        answer(delete::delete(&*self.chunks, &self.identity, request.into_inner()).await)
+        let (metadata, _, message) = request.into_parts();
+        let call = delete::delete(&*self.chunks, &self.identity, message);
+        answer(logged("delete", &metadata, call).await)
     }
 
     async fn list(
@@ -161,7 +169,9 @@ impl Node for NodeService {
         &self,
         request: Request<node_v1::StatRequest>,
     ) -> Result<Response<node_v1::ChunkEntry>, Status> {
-        answer(stat::stat(&*self.chunks, &self.identity, request.into_inner()).await)
+        let (metadata, _, message) = request.into_parts();
+        let call = stat::stat(&*self.chunks, &self.identity, message);
+        answer(logged("stat", &metadata, call).await)
     }
 
     async fn health(

@@ -11,6 +11,7 @@ mod pace;
 #[cfg(test)]
 mod tests;
 
+use crate::metrics::{ScrubShown, show_scrub};
 use crate::rows::Rows;
 use crate::store::{Note, Store};
 use cycle::Cycle;
@@ -77,8 +78,10 @@ struct Shown {
     cycle: Cycle,
     /// Cycles ended by this process.
     ended: u64,
-    /// Chunks verified by this process.
+    /// Chunks verified by this process, their bytes, and those found rotten.
     verified: u64,
+    verified_bytes: u64,
+    rotten: u64,
     last: Option<Instant>,
     failures: u32,
     error: Option<String>,
@@ -124,6 +127,7 @@ impl Scrub {
         };
         let report = async {
             loop {
+                self.show_metrics();
                 sleep(REPORT_EVERY.min(self.settings.cycle)).await;
                 if let Err(error) = self.rows.report_jobs(&[self.report()]).await {
                     tracing::debug!("the scrub's report was not taken: {error:#}");
@@ -133,13 +137,32 @@ impl Scrub {
         tokio::join!(scrub, report);
     }
 
+    /// How far a cycle is, from 0 to 1.
+    fn progress(&self, cycle: &Cycle) -> f64 {
+        if cycle.is_ended {
+            return 1.0;
+        }
+        let total = self.store.condition().map_or(0, |health| health.chunk_count).max(cycle.chunks);
+        (cycle.chunks as f64 / total.max(1) as f64).min(1.0)
+    }
+
+    fn show_metrics(&self) {
+        let Shown { cycle, verified, verified_bytes, rotten, .. } = *self.shown();
+        let shown = ScrubShown {
+            chunks: verified,
+            bytes: verified_bytes,
+            rotten,
+            progress: self.progress(&cycle),
+            began: cycle.began,
+            cycle_s: self.settings.cycle.as_secs_f64(),
+        };
+        show_scrub(self.store.node(), &shown);
+    }
+
     /// How it goes.
     fn report(&self) -> JobReport {
         let shown = self.shown().clone();
         let cycle = shown.cycle;
-        let total = self.store.condition().map_or(0, |health| health.chunk_count).max(cycle.chunks);
-        #[expect(clippy::cast_precision_loss, reason = "shown as a percentage")]
-        let progress = cycle.chunks as f64 / total.max(1) as f64;
         let due = cycle.due_in(unix_now(), self.settings.cycle);
         JobReport {
             name: "scrub".to_owned(),
@@ -150,7 +173,7 @@ impl Scrub {
                 "{} chunks with {} bytes verified in this cycle, {} rotten",
                 cycle.chunks, cycle.bytes, cycle.rotten
             )),
-            progress: Some(if cycle.is_ended { 1.0 } else { progress.min(1.0) }),
+            progress: Some(self.progress(&cycle)),
             next_in_s: cycle.is_ended.then_some(due.as_secs_f64()),
             every_s: self.settings.cycle.as_secs_f64(),
             failures: shown.failures,
@@ -176,6 +199,8 @@ impl Scrub {
                 self.show(|shown| {
                     shown.cycle = *cycle;
                     shown.verified += 1;
+                    shown.verified_bytes += entry.size_bytes;
+                    shown.rotten += u64::from(is_rotten);
                     shown.last = Some(Instant::now());
                     (shown.failures, shown.error) = (0, None);
                 });

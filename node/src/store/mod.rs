@@ -9,6 +9,7 @@
 //! Absent on purpose: any path made from what a client sent, any repair (the gateways heal),
 //! any clock in what is kept or how it is found again.
 
+mod calls;
 mod copies;
 mod drive;
 mod file;
@@ -31,23 +32,17 @@ pub use io::{Hook, Step};
 pub use notes::Note;
 pub use options::{DEFAULT_RESERVE_BYTES, OpenError, StoreOptions};
 
+use crate::metrics::DriveMetrics;
 use copies::CopyNumbers;
 use drive::Drive;
-use futures::StreamExt;
-use futures::stream::{self, BoxStream};
-use index::{Claim, Index, Place};
-use read::OpenChunk;
+use index::{Index, Place};
 use segment::Segments;
-use segment::writer::{Active, Request, write_index};
-use sixfold_proto::chunks::{
-    Cell, ChunkEntry, Chunks, DriveState, Health, MAX_CELLS_PER_CHUNK, MAX_LIST_ENTRIES, NodeError,
-    PutItem,
-};
-use sixfold_proto::name::{ChunkName, CopyNumber, LeaseId, NodeNumber};
-use std::ops::Range;
+use segment::writer::{Active, write_index};
+use sixfold_proto::chunks::{DriveState, Health, NodeError};
+use sixfold_proto::name::{CopyNumber, NodeNumber};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use sync::DirectorySync;
 use threads::Threads;
 use uuid::Uuid;
@@ -79,6 +74,8 @@ struct Inner {
     /// Pieces that callers read and wrote.
     activity: AtomicU64,
     node: AtomicU16,
+    /// What calls count; from when the node has a number.
+    metrics: OnceLock<DriveMetrics>,
 }
 
 impl Store {
@@ -115,6 +112,7 @@ impl Store {
             draining: AtomicBool::new(false),
             activity: AtomicU64::new(0),
             node,
+            metrics: OnceLock::new(),
         });
         let (active, next) = (found.active, found.next_segment);
         let active = if found.seal_active { inner.seal_found(active) } else { active };
@@ -141,6 +139,17 @@ impl Store {
     /// Tells the store the number that the registry gave to it.
     pub fn set_node(&self, node: NodeNumber) {
         self.inner.node.store(node.0, Ordering::Relaxed);
+        self.inner.metrics.get_or_init(|| DriveMetrics::of(node));
+    }
+
+    /// The number that the store was told; 0 before.
+    pub fn node(&self) -> NodeNumber {
+        NodeNumber(self.inner.node.load(Ordering::Relaxed))
+    }
+
+    /// How many segments there are.
+    pub fn segment_count(&self) -> usize {
+        self.inner.segments.count()
     }
 
     /// Refuses puts, or takes them again.
@@ -166,117 +175,13 @@ impl Store {
         // A draining node is empty when nothing is under way to it, either.
         let under_way = if state == DriveState::Draining { claimed } else { 0 };
         Ok(Health {
-            node: NodeNumber(self.inner.node.load(Ordering::Relaxed)),
+            node: self.node(),
             state,
             capacity_bytes: capacity,
             free_bytes: free.saturating_sub(kept_back),
             chunk_count: (chunks + under_way) as u64,
         })
     }
-}
-
-#[async_trait::async_trait]
-impl Chunks for Store {
-    async fn put(
-        &self,
-        name: ChunkName,
-        writer: LeaseId,
-        items: BoxStream<'static, PutItem>,
-    ) -> Result<CopyNumber, NodeError> {
-        put::put(&self.inner, &self.threads, name, writer, items).await
-    }
-
-    async fn get(
-        &self,
-        name: ChunkName,
-        cells: Range<u32>,
-    ) -> Result<BoxStream<'static, Result<Cell, NodeError>>, NodeError> {
-        if cells.is_empty() || cells.end > MAX_CELLS_PER_CHUNK {
-            return Err(NodeError::Invalid(format!("no chunk has the cells {cells:?}")));
-        }
-        self.inner.note_activity();
-        let found = lock(&self.inner.index).get(name).ok_or(NodeError::NotFound)?;
-        if let Some(cells) = read::cached_cells(&self.inner, &found, &cells) {
-            return Ok(stream::iter(cells.into_iter().map(Ok)).boxed());
-        }
-        let inner = Arc::clone(&self.inner);
-        let first_end = cells.end.min(cells.start + CELLS_PER_RUN);
-        let (chunk, first) = blocking(move || {
-            let chunk = OpenChunk::find(&inner, name)?;
-            if chunk.cell_count() < cells.end {
-                let text = format!("chunk {name}: it has {} cells only", chunk.cell_count());
-                return Err(NodeError::Damaged(text));
-            }
-            let first = chunk.cells(cells.start..first_end)?;
-            Ok((chunk, first))
-        })
-        .await?;
-        let first = stream::iter(first.into_iter().map(Ok));
-        let following = following_cells(Arc::clone(&self.inner), chunk, first_end..cells.end);
-        Ok(first.chain(following).boxed())
-    }
-
-    async fn delete(&self, name: ChunkName, copy: CopyNumber) -> Result<(), NodeError> {
-        self.inner.refuse_when_fenced()?;
-        let claim = Claim::take(&self.inner.index, name)?;
-        let found = lock(&self.inner.index).get(name).ok_or(NodeError::NotFound)?;
-        if found.entry.copy != copy {
-            return Err(NodeError::OtherCopy);
-        }
-        if found.place != Place::File {
-            return self.threads.ask(Request::Delete { entry: found.entry, claim }).await;
-        }
-        let inner = Arc::clone(&self.inner);
-        blocking(move || {
-            let _claim = claim;
-            file::delete(&inner, &found)
-        })
-        .await
-    }
-
-    async fn list(
-        &self,
-        after: Option<ChunkName>,
-        limit: usize,
-    ) -> Result<Vec<ChunkEntry>, NodeError> {
-        Ok(lock(&self.inner.index).list(after, limit.min(MAX_LIST_ENTRIES)))
-    }
-
-    async fn stat(&self, name: ChunkName) -> Result<ChunkEntry, NodeError> {
-        let found = lock(&self.inner.index).get(name);
-        found.map(|located| located.entry).ok_or(NodeError::NotFound)
-    }
-
-    async fn health(&self) -> Result<Health, NodeError> {
-        self.condition()
-    }
-}
-
-/// The cells behind the first run, a run at a time, read when they are asked for.
-fn following_cells(
-    inner: Arc<Inner>,
-    chunk: OpenChunk,
-    cells: Range<u32>,
-) -> impl futures::Stream<Item = Result<Cell, NodeError>> + Send {
-    let chunk = Arc::new(chunk);
-    stream::unfold(cells, move |cells| {
-        let (inner, chunk) = (Arc::clone(&inner), Arc::clone(&chunk));
-        async move {
-            if cells.is_empty() {
-                return None;
-            }
-            inner.note_activity();
-            let end = cells.end.min(cells.start + CELLS_PER_RUN);
-            let run = blocking(move || chunk.cells(cells.start..end)).await;
-            // After a failed run nothing follows: its reader has lost its place.
-            let (items, next) = match run {
-                Ok(run) => (run.into_iter().map(Ok).collect(), end),
-                Err(error) => (vec![Err(error)], cells.end),
-            };
-            Some((stream::iter(items), next..cells.end))
-        }
-    })
-    .flatten()
 }
 
 impl Inner {

@@ -56,6 +56,7 @@ pub(super) async fn put(
     let entry = entry(name, writer, copy, geometry);
     let record = record.close(name, writer, copy, geometry);
     threads.ask(Request::Put { record, entry, claim }).await?;
+    inner.count(|metrics| metrics.written.increment(entry.size_bytes));
     Ok(copy)
 }
 
@@ -105,12 +106,15 @@ impl Large<'_> {
             let (cells, ended) = accept_run(&mut order, run)?;
             if ended {
                 let geometry = order.geometry()?;
-                return blocking(move || {
+                let data_bytes = order.data_bytes() as u64;
+                let put = blocking(move || {
                     let _claim = claim;
                     file.append(&cells)?;
                     file.publish(geometry)
-                })
-                .await;
+                });
+                let copy = put.await?;
+                inner.count(|metrics| metrics.written.increment(data_bytes));
+                return Ok(copy);
             }
             file = blocking(move || file.append(&cells).map(|()| file)).await?;
         }

@@ -35,6 +35,7 @@ fn front(max_requests: usize) -> Front {
         max_requests,
         body_idle: Duration::from_secs(30),
         pressure: crate::pressure::Pressure::new(1),
+        slow_after: Duration::from_secs(30),
     };
     let keys: Arc<dyn Identities> = Arc::new(NoKeys);
     let (auth, access) = (Secrets::new(Arc::clone(&keys)), Access::new(keys));

@@ -1,7 +1,7 @@
 use super::{Limits, serve};
 use crate::pressure::Pressure;
 use bytes::Bytes;
-use http::Response;
+use http::{Response, StatusCode};
 use http_body_util::Full;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -21,12 +21,38 @@ const LIMITS: Limits = Limits {
 async fn start(pause: Duration, stop: CancellationToken) -> (SocketAddr, JoinHandle<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
+    let handle = move |_| async move {
+        tokio::time::sleep(pause).await;
+        Response::new(Full::new(Bytes::from_static(b"ok")))
+    };
     let task =
-        tokio::spawn(serve(listener, None, LIMITS, Pressure::new(1), stop, move |_| async move {
-            tokio::time::sleep(pause).await;
-            Response::new(Full::new(Bytes::from_static(b"ok")))
-        }));
+        tokio::spawn(serve(listener, None, LIMITS, Pressure::new(1), stop, (handle, |_, _| ())));
     (address, task)
+}
+
+/// What never became a request is known to whoever keeps the access log.
+#[tokio::test]
+async fn what_the_parser_refuses_is_told() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (told, mut refused) = tokio::sync::mpsc::unbounded_channel();
+    let handle = |_| async { Response::new(Full::new(Bytes::new())) };
+    let tell = move |status: StatusCode, _| told.send(status.as_u16()).unwrap();
+    let stop = CancellationToken::new();
+    let task =
+        tokio::spawn(serve(listener, None, LIMITS, Pressure::new(1), stop.clone(), (handle, tell)));
+    let long_header = format!("GET / HTTP/1.1\r\nhost: x\r\na: {}\r\n\r\n", "a".repeat(300_000));
+    let long_target = format!("GET /{} HTTP/1.1\r\nhost: x\r\n\r\n", "a".repeat(70_000));
+    let no_http = "GET / HTTP/9.9\r\n\r\n".to_owned();
+    for (sent, status) in [(long_header, 431), (long_target, 414), (no_http, 400)] {
+        let answer = exchange(address, sent.as_bytes()).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{status}: {answer}");
+        assert_eq!(refused.recv().await, Some(status));
+    }
+    exchange(address, b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
+    stop.cancel();
+    task.await.unwrap();
+    assert_eq!(refused.recv().await, None, "a request that is one is none of them");
 }
 
 async fn exchange(address: SocketAddr, sent: &[u8]) -> String {

@@ -2,11 +2,18 @@
 
 use super::{bucket, chunk, put};
 use crate::meta::Meta;
+use crate::meta::types::{Backlogs, ChunkSet, Headers, Upload, UploadId, UserId};
 use sixfold_proto::jobs::JobReport;
 use sixfold_proto::name::{ExtentId, NodeNumber};
 use std::time::Duration;
+use time::OffsetDateTime;
+use uuid::Uuid;
 
-on_both!(jobs_are_told_and_forgotten, rotten_chunks_are_missing_where_they_are_placed);
+on_both!(
+    jobs_are_told_and_forgotten,
+    rotten_chunks_are_missing_where_they_are_placed,
+    what_waits_is_counted,
+);
 
 fn report(name: &str, things: u64) -> JobReport {
     JobReport { name: name.to_owned(), things, every_s: 5.0, ..JobReport::default() }
@@ -50,4 +57,41 @@ async fn rotten_chunks_are_missing_where_they_are_placed(meta: &dyn Meta) {
     meta.mark_rotten(NodeNumber(6), &[chunk(&extent, 5)]).await.unwrap();
     assert_eq!(meta.degraded_extents(None, 10).await.unwrap()[0].missing.0, 0b10_0010);
     meta.mark_rotten(NodeNumber(6), &[]).await.unwrap();
+}
+
+async fn what_waits_is_counted(meta: &dyn Meta) {
+    let counted = |it: &Backlogs| (it.degraded, it.at_risk, it.unrecoverable);
+    assert_eq!(meta.backlogs().await.unwrap(), Backlogs::default());
+    let (bucket, lease) = (bucket(meta).await, meta.begin_lease("test").await.unwrap());
+    let [first, second, third, _] = [
+        put(meta, lease, &bucket, "1").await,
+        put(meta, lease, &bucket, "2").await,
+        put(meta, lease, &bucket, "3").await,
+        put(meta, lease, &bucket, "4").await,
+    ];
+    for (extent, missing) in [(first, 0b1), (second, 0b11), (third, 0b111)] {
+        meta.mark_missing(extent.id, ChunkSet(missing)).await.unwrap();
+    }
+    let found = meta.backlogs().await.unwrap();
+    assert_eq!(counted(&found), (1, 1, 1));
+    assert_eq!((found.freed_bodies, found.uploads, found.leases), (0, 0, 1));
+    meta.delete(&bucket, "4", None, None).await.unwrap();
+    meta.delete(&bucket, "3", None, None).await.unwrap();
+    let upload = Upload {
+        id: UploadId(Uuid::nil()),
+        bucket: bucket.id,
+        key: "5".to_owned(),
+        started: OffsetDateTime::UNIX_EPOCH,
+        storage_class: "STANDARD".to_owned(),
+        headers: Headers::default(),
+        checksum: None,
+        initiator: UserId(Uuid::nil()),
+    };
+    meta.create_upload(&bucket, upload).await.unwrap();
+    let found = meta.backlogs().await.unwrap();
+    assert_eq!((found.freed_bodies, found.uploads), (2, 1));
+    assert!((0.0..60.0).contains(&found.freed_s_ago), "{found:?}");
+    assert!((0.0..60.0).contains(&found.upload_s_ago), "{found:?}");
+    // What is freed counts until it is forgotten.
+    assert_eq!(counted(&found), (1, 1, 1));
 }

@@ -17,7 +17,7 @@ mod upload;
 mod users;
 
 use super::types::{
-    AccessKey, BodyId, Bucket, BucketId, ChunkSet, Claimant, Commit, CommitOutcome,
+    AccessKey, Backlogs, BodyId, Bucket, BucketId, ChunkSet, Claimant, Commit, CommitOutcome,
     CompleteOutcome, Completion, DeleteOutcome, Extent, ExtentCursor, Found, JobRow, JobStanding,
     ListQuery, Lost, Move, NewBody, NodeCondition, NodeRow, NodeState, Page, Part, PartOutcome,
     Placed, RiskCursor, Upload, UploadId, User, UserId, Version, VersionId, Versioning,
@@ -226,6 +226,9 @@ impl Meta for Model {
     }
     async fn forget_jobs(&self, silent: Duration) -> Result<()> {
         background::forget_jobs(&mut self.state(), silent)
+    }
+    async fn backlogs(&self) -> Result<Backlogs> {
+        background::backlogs(&mut self.state())
     }
     async fn mark_rotten(&self, node: NodeNumber, chunks: &[ChunkName]) -> Result<()> {
         background::mark_rotten(&mut self.state(), node, chunks)

@@ -56,6 +56,8 @@ pub(super) fn register_node(
         weight: state.nodes.weights.get(&number).copied().unwrap_or(weight),
         seat: known.as_ref().map_or(number, |(row, _)| row.seat),
         chunk_count: None,
+        capacity_bytes: known.as_ref().map_or(0, |(row, _)| row.capacity_bytes),
+        free_bytes: known.as_ref().map_or(0, |(row, _)| row.free_bytes),
         registration: known.as_ref().map_or(1, |(row, _)| row.registration + 1),
         state: known.map_or(NodeState::Active, |(row, _)| kept(row.state, NodeState::Active)),
         silent_for: 0.0,
@@ -152,6 +154,7 @@ pub(super) fn heartbeat(
     *heard = now;
     let is_told = row.state != NodeState::Draining || node_state == NodeState::Draining;
     row.chunk_count = is_told.then_some(condition.chunk_count);
+    (row.capacity_bytes, row.free_bytes) = (condition.capacity_bytes, condition.free_bytes);
     if node_state != NodeState::Draining {
         row.state = kept(row.state, node_state);
     }

@@ -1,10 +1,10 @@
 //! How jobs are, and what nodes found rotten.
 
-use super::columns::node_number;
+use super::columns::{node_number, size_from};
 use super::error::from_sqlx;
 use super::lease::interval;
-use crate::meta::Result;
-use crate::meta::types::JobStanding;
+use crate::meta::types::{Backlogs, JobStanding};
+use crate::meta::{BACKLOG_LIMIT, Result};
 use sixfold_proto::jobs::JobReport;
 use sixfold_proto::name::{ChunkName, NodeNumber};
 use sqlx::PgPool;
@@ -47,6 +47,46 @@ pub(super) async fn forget_jobs(pool: &PgPool, silent: Duration) -> Result<()> {
     .await
     .map_err(from_sqlx)?;
     Ok(())
+}
+
+/// Each part reads one of the queues' indexes.
+pub(super) async fn backlogs(pool: &PgPool) -> Result<Backlogs> {
+    let row = sqlx::query!(
+        r#"with missing as (
+            select spare_v1(scheme, missing) as spare from extent where missing <> 0
+            order by spare_v1(scheme, missing), id limit $1
+        ), freed as (
+            select freed_at from body where freed_at is not null order by freed_at limit $1
+        ), open as (
+            select from upload where completed_at is null limit $1
+        )
+        select
+            (select count(*) from missing where spare > 0) as "degraded!",
+            (select count(*) from missing where spare = 0) as "at_risk!",
+            (select count(*) from missing where spare < 0) as "unrecoverable!",
+            (select count(*) from freed) as "freed_bodies!",
+            extract(epoch from clock_timestamp() - (select min(freed_at) from freed))::float8
+                as freed_s_ago,
+            (select count(*) from open) as "uploads!",
+            extract(epoch from clock_timestamp() - (
+                select started from upload where completed_at is null order by id limit 1
+            ))::float8 as upload_s_ago,
+            (select count(*) from lease) as "leases!""#,
+        i64::try_from(BACKLOG_LIMIT).unwrap_or(i64::MAX)
+    )
+    .fetch_one(pool)
+    .await
+    .map_err(from_sqlx)?;
+    Ok(Backlogs {
+        degraded: size_from(row.degraded)?,
+        at_risk: size_from(row.at_risk)?,
+        unrecoverable: size_from(row.unrecoverable)?,
+        freed_bodies: size_from(row.freed_bodies)?,
+        freed_s_ago: row.freed_s_ago.unwrap_or(0.0),
+        uploads: size_from(row.uploads)?,
+        upload_s_ago: row.upload_s_ago.unwrap_or(0.0),
+        leases: size_from(row.leases)?,
+    })
 }
 
 pub(super) async fn mark_rotten(

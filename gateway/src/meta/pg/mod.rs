@@ -3,6 +3,7 @@
 
 mod background;
 mod bucket;
+mod calls;
 mod changes;
 mod chunks;
 mod columns;
@@ -28,13 +29,14 @@ mod upload;
 mod users;
 
 use super::types::{
-    AccessKey, BodyId, Bucket, BucketId, ChunkSet, Claimant, Commit, CommitOutcome,
+    AccessKey, Backlogs, BodyId, Bucket, BucketId, ChunkSet, Claimant, Commit, CommitOutcome,
     CompleteOutcome, Completion, DeleteOutcome, Extent, ExtentCursor, Found, JobRow, JobStanding,
     ListQuery, Lost, Move, NewBody, NodeCondition, NodeRow, NodeState, Page, Part, PartOutcome,
     Placed, RiskCursor, Upload, UploadId, User, UserId, Version, VersionId, Versioning,
 };
 use super::{FreedBody, Meta, Renewal, Result};
 use async_trait::async_trait;
+use calls::Calls;
 pub use connect::CALL_LIMIT;
 use connect::within;
 use futures::stream::BoxStream;
@@ -43,6 +45,7 @@ use object::find::LookUp;
 use sixfold_proto::jobs::JobReport;
 use sixfold_proto::name::{ChunkName, CopyNumber, ExtentId, LeaseId, NodeNumber};
 use sqlx::PgPool;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use together::Gathering;
@@ -56,6 +59,8 @@ pub struct Pg {
     commits: Gathering<Item>,
     /// The look-ups that come at the same time.
     look_ups: Gathering<LookUp>,
+    /// Every call, bounded and measured.
+    calls: Arc<Calls>,
 }
 
 impl Pg {
@@ -63,7 +68,8 @@ impl Pg {
     /// connecting yet: a database that is away at the start is waited for like one that goes later.
     pub fn open(url: &str, max_connections: u32) -> Result<Self> {
         let pool = connect::open(url, max_connections)?;
-        Ok(Self { commits: Gathering::new(&pool), look_ups: Gathering::new(&pool), pool })
+        let (commits, look_ups) = (Gathering::new(&pool), Gathering::new(&pool));
+        Ok(Self { commits, look_ups, calls: Arc::new(Calls::new()), pool })
     }
 
     /// Tries to connect, and says where to and why not when that fails: the pool itself would only
@@ -77,22 +83,35 @@ impl Pg {
         &self.pool
     }
 
+    /// Shows how many calls are under way and how the pool is.
+    pub fn show_metrics(&self) {
+        self.calls.show(&self.pool);
+    }
+
     /// Lets node processes log in as the role `sixfold_node` with this password.
     pub async fn set_node_password(&self, password: &str) -> Result<()> {
         within(nodes::set_node_password(&self.pool, password)).await
     }
 }
 
+/// Awaits a call in the place where it is made: moving it on would copy kilobytes.
+macro_rules! call {
+    ($self:ident.$how:ident($name:literal), $call:expr) => {{
+        let call = pin!($call);
+        $self.calls.$how($name, call).await
+    }};
+}
+
 #[async_trait]
 impl Meta for Pg {
     async fn create_bucket(&self, name: &str, owner: UserId) -> Result<Bucket> {
-        within(bucket::create::create_bucket(&self.pool, name, owner)).await
+        call!(self.within("create_bucket"), bucket::create::create_bucket(&self.pool, name, owner))
     }
     async fn bucket(&self, name: &str) -> Result<Option<Bucket>> {
-        within(bucket::find::bucket(&self.pool, name)).await
+        call!(self.within("bucket"), bucket::find::bucket(&self.pool, name))
     }
     async fn delete_bucket(&self, bucket: BucketId) -> Result<()> {
-        within(bucket::delete::delete_bucket(&self.pool, bucket)).await
+        call!(self.within("delete_bucket"), bucket::delete::delete_bucket(&self.pool, bucket))
     }
     async fn buckets(
         &self,
@@ -101,20 +120,29 @@ impl Meta for Pg {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Page<Bucket>> {
-        within(bucket::list::buckets(&self.pool, owner, prefix, after, limit)).await
+        call!(
+            self.within("buckets"),
+            bucket::list::buckets(&self.pool, owner, prefix, after, limit)
+        )
     }
     async fn set_versioning(&self, bucket: BucketId, versioning: Versioning) -> Result<()> {
-        within(bucket::set_versioning::set_versioning(&self.pool, bucket, versioning)).await
+        call!(
+            self.within("set_versioning"),
+            bucket::set_versioning::set_versioning(&self.pool, bucket, versioning)
+        )
     }
     async fn commit(&self, commit: Commit) -> Result<CommitOutcome> {
         let item = Item::new(commit)?;
-        within(async { self.commits.ask(item).await? }).await
+        call!(self.within("commit"), async { self.commits.ask(item).await? })
     }
     async fn find(&self, bucket: &str, key: &str, version: Option<VersionId>) -> Result<Found> {
-        within(object::find::find(&self.pool, &self.look_ups, bucket, key, version)).await
+        call!(
+            self.within("find"),
+            object::find::find(&self.pool, &self.look_ups, bucket, key, version)
+        )
     }
     async fn extents(&self, body: BodyId, from: u64) -> Result<Vec<Extent>> {
-        within(object::extents::extents(&self.pool, body, from)).await
+        call!(self.within("extents"), object::extents::extents(&self.pool, body, from))
     }
     async fn delete(
         &self,
@@ -123,10 +151,13 @@ impl Meta for Pg {
         version: Option<VersionId>,
         if_match: Option<&str>,
     ) -> Result<DeleteOutcome> {
-        within(object::delete::delete(&self.pool, bucket, key, version, if_match)).await
+        call!(
+            self.within("delete"),
+            object::delete::delete(&self.pool, bucket, key, version, if_match)
+        )
     }
     async fn list_objects(&self, bucket: BucketId, query: &ListQuery) -> Result<Page<Version>> {
-        within(object::list::list_objects(&self.pool, bucket, query)).await
+        call!(self.within("list_objects"), object::list::list_objects(&self.pool, bucket, query))
     }
     async fn list_versions(
         &self,
@@ -134,13 +165,19 @@ impl Meta for Pg {
         query: &ListQuery,
         after_version: Option<VersionId>,
     ) -> Result<Page<Version>> {
-        within(object::list_versions::list_versions(&self.pool, bucket, query, after_version)).await
+        call!(
+            self.within("list_versions"),
+            object::list_versions::list_versions(&self.pool, bucket, query, after_version)
+        )
     }
     async fn create_upload(&self, bucket: &Arc<Bucket>, upload: Upload) -> Result<Upload> {
-        within(upload::create::create_upload(&self.pool, bucket, upload)).await
+        call!(
+            self.within("create_upload"),
+            upload::create::create_upload(&self.pool, bucket, upload)
+        )
     }
     async fn upload(&self, bucket: BucketId, key: &str, id: UploadId) -> Result<Option<Upload>> {
-        within(upload::find::upload(&self.pool, bucket, key, id)).await
+        call!(self.within("upload"), upload::find::upload(&self.pool, bucket, key, id))
     }
     async fn commit_part(
         &self,
@@ -149,13 +186,16 @@ impl Meta for Pg {
         part: Part,
         body: Option<NewBody>,
     ) -> Result<PartOutcome> {
-        within(upload::part::commit_part(&self.pool, lease, upload, part, body)).await
+        call!(
+            self.within("commit_part"),
+            upload::part::commit_part(&self.pool, lease, upload, part, body)
+        )
     }
     async fn parts(&self, upload: UploadId, after: u16, limit: usize) -> Result<Page<Part>> {
-        within(upload::parts::parts(&self.pool, upload, after, limit)).await
+        call!(self.within("parts"), upload::parts::parts(&self.pool, upload, after, limit))
     }
     async fn complete(&self, completion: Completion) -> Result<CompleteOutcome> {
-        upload::complete::complete(&self.pool, completion).await
+        call!(self.timed("complete"), upload::complete::complete(&self.pool, completion))
     }
     async fn completed(
         &self,
@@ -164,10 +204,13 @@ impl Meta for Pg {
         id: UploadId,
         parts: &[(u16, String)],
     ) -> Result<Option<CompleteOutcome>> {
-        within(upload::complete::completed(&self.pool, bucket, key, id, parts)).await
+        call!(
+            self.within("completed"),
+            upload::complete::completed(&self.pool, bucket, key, id, parts)
+        )
     }
     async fn abort_upload(&self, bucket: BucketId, key: &str, id: UploadId) -> Result<bool> {
-        within(upload::abort::abort_upload(&self.pool, bucket, key, id)).await
+        call!(self.within("abort_upload"), upload::abort::abort_upload(&self.pool, bucket, key, id))
     }
     async fn list_uploads(
         &self,
@@ -175,25 +218,34 @@ impl Meta for Pg {
         query: &ListQuery,
         after_upload: Option<UploadId>,
     ) -> Result<Page<Upload>> {
-        within(upload::list::list_uploads(&self.pool, bucket, query, after_upload)).await
+        call!(
+            self.within("list_uploads"),
+            upload::list::list_uploads(&self.pool, bucket, query, after_upload)
+        )
     }
     async fn expire_uploads(&self, idle: Duration, limit: usize) -> Result<u64> {
-        within(upload::expire::expire_uploads(&self.pool, idle, limit)).await
+        call!(
+            self.within("expire_uploads"),
+            upload::expire::expire_uploads(&self.pool, idle, limit)
+        )
     }
     async fn begin_lease(&self, holder: &str) -> Result<LeaseId> {
-        within(lease::begin_lease(&self.pool, holder)).await
+        call!(self.within("begin_lease"), lease::begin_lease(&self.pool, holder))
     }
     async fn renew_lease(&self, lease: LeaseId, oldest_read: Option<Duration>) -> Result<Renewal> {
-        within(lease::renew_lease(&self.pool, lease, oldest_read)).await
+        call!(self.within("renew_lease"), lease::renew_lease(&self.pool, lease, oldest_read))
     }
     async fn end_lease(&self, lease: LeaseId) -> Result<()> {
-        within(lease::end_lease(&self.pool, lease)).await
+        call!(self.within("end_lease"), lease::end_lease(&self.pool, lease))
     }
     async fn end_expired_leases(&self, silent: Duration, limit: usize) -> Result<Vec<LeaseId>> {
-        within(lease::end_expired_leases(&self.pool, silent, limit)).await
+        call!(
+            self.within("end_expired_leases"),
+            lease::end_expired_leases(&self.pool, silent, limit)
+        )
     }
     async fn mark_missing(&self, extent: ExtentId, chunks: ChunkSet) -> Result<()> {
-        within(heal::mark_missing(&self.pool, extent, chunks)).await
+        call!(self.within("mark_missing"), heal::mark_missing(&self.pool, extent, chunks))
     }
     async fn lose_chunks_on(
         &self,
@@ -202,14 +254,17 @@ impl Meta for Pg {
         after: Option<ExtentCursor>,
         limit: usize,
     ) -> Result<Option<ExtentCursor>> {
-        within(heal::lose_chunks_on(&self.pool, nodes, lost, after, limit)).await
+        call!(
+            self.within("lose_chunks_on"),
+            heal::lose_chunks_on(&self.pool, nodes, lost, after, limit)
+        )
     }
     async fn degraded_extents(
         &self,
         after: Option<RiskCursor>,
         limit: usize,
     ) -> Result<Vec<Extent>> {
-        within(heal::degraded_extents(&self.pool, after, limit)).await
+        call!(self.within("degraded_extents"), heal::degraded_extents(&self.pool, after, limit))
     }
     async fn placed_extents(
         &self,
@@ -217,16 +272,19 @@ impl Meta for Pg {
         after: Option<ExtentCursor>,
         limit: usize,
     ) -> Result<Vec<(ExtentCursor, Extent)>> {
-        within(placed::placed_extents(&self.pool, placed, after, limit)).await
+        call!(
+            self.within("placed_extents"),
+            placed::placed_extents(&self.pool, placed, after, limit)
+        )
     }
     async fn move_chunks(&self, moved: Move) -> Result<bool> {
-        within(heal::move_chunks(&self.pool, moved)).await
+        call!(self.within("move_chunks"), heal::move_chunks(&self.pool, moved))
     }
     async fn freed_bodies(&self, at_least: Duration, limit: usize) -> Result<Vec<FreedBody>> {
-        within(chunks::freed_bodies(&self.pool, at_least, limit)).await
+        call!(self.within("freed_bodies"), chunks::freed_bodies(&self.pool, at_least, limit))
     }
     async fn forget_bodies(&self, bodies: &[BodyId]) -> Result<()> {
-        within(chunks::forget_bodies(&self.pool, bodies)).await
+        call!(self.within("forget_bodies"), chunks::forget_bodies(&self.pool, bodies))
     }
     async fn condemned(
         &self,
@@ -234,7 +292,7 @@ impl Meta for Pg {
         copies: &[(ChunkName, LeaseId, CopyNumber)],
         kept: Duration,
     ) -> Result<Vec<(ChunkName, CopyNumber)>> {
-        within(chunks::condemned(&self.pool, node, copies, kept)).await
+        call!(self.within("condemned"), chunks::condemned(&self.pool, node, copies, kept))
     }
     async fn claim_job(
         &self,
@@ -243,40 +301,43 @@ impl Meta for Pg {
         doing: &str,
         lasts: Duration,
     ) -> Result<bool> {
-        within(jobs::claim_job(&self.pool, name, claimant, doing, lasts)).await
+        call!(self.within("claim_job"), jobs::claim_job(&self.pool, name, claimant, doing, lasts))
     }
     async fn jobs(&self) -> Result<Vec<JobRow>> {
-        within(jobs::jobs(&self.pool)).await
+        call!(self.within("jobs"), jobs::jobs(&self.pool))
     }
     async fn report_jobs(&self, process: &str, reports: &[JobReport]) -> Result<()> {
-        within(background::report_jobs(&self.pool, process, reports)).await
+        call!(self.within("report_jobs"), background::report_jobs(&self.pool, process, reports))
     }
     async fn job_standings(&self) -> Result<Vec<JobStanding>> {
-        within(background::job_standings(&self.pool)).await
+        call!(self.within("job_standings"), background::job_standings(&self.pool))
     }
     async fn forget_jobs(&self, silent: Duration) -> Result<()> {
-        within(background::forget_jobs(&self.pool, silent)).await
+        call!(self.within("forget_jobs"), background::forget_jobs(&self.pool, silent))
+    }
+    async fn backlogs(&self) -> Result<Backlogs> {
+        call!(self.within("backlogs"), background::backlogs(&self.pool))
     }
     async fn mark_rotten(&self, node: NodeNumber, chunks: &[ChunkName]) -> Result<()> {
-        within(background::mark_rotten(&self.pool, node, chunks)).await
+        call!(self.within("mark_rotten"), background::mark_rotten(&self.pool, node, chunks))
     }
     async fn create_user(&self, name: &str) -> Result<User> {
-        within(users::create_user(&self.pool, name)).await
+        call!(self.within("create_user"), users::create_user(&self.pool, name))
     }
     async fn user(&self, name: &str) -> Result<Option<User>> {
-        within(users::user(&self.pool, name)).await
+        call!(self.within("user"), users::user(&self.pool, name))
     }
     async fn create_key(&self, user: UserId, access_key: &str, sealed: &[u8]) -> Result<()> {
-        within(users::create_key(&self.pool, user, access_key, sealed)).await
+        call!(self.within("create_key"), users::create_key(&self.pool, user, access_key, sealed))
     }
     async fn key(&self, access_key: &str) -> Result<Option<AccessKey>> {
-        within(users::key(&self.pool, access_key)).await
+        call!(self.within("key"), users::key(&self.pool, access_key))
     }
     async fn keys(&self) -> Result<Vec<AccessKey>> {
-        within(users::keys(&self.pool)).await
+        call!(self.within("keys"), users::keys(&self.pool))
     }
     async fn delete_key(&self, access_key: &str) -> Result<bool> {
-        within(users::delete_key(&self.pool, access_key)).await
+        call!(self.within("delete_key"), users::delete_key(&self.pool, access_key))
     }
     async fn register_node(
         &self,
@@ -285,7 +346,10 @@ impl Meta for Pg {
         zone: &str,
         weight: f64,
     ) -> Result<NodeRow> {
-        within(nodes::register_node(&self.pool, drive, address, zone, weight)).await
+        call!(
+            self.within("register_node"),
+            nodes::register_node(&self.pool, drive, address, zone, weight)
+        )
     }
     async fn heartbeat(
         &self,
@@ -293,24 +357,24 @@ impl Meta for Pg {
         registration: i64,
         condition: NodeCondition,
     ) -> Result<Option<NodeState>> {
-        within(nodes::heartbeat(&self.pool, node, registration, condition)).await
+        call!(self.within("heartbeat"), nodes::heartbeat(&self.pool, node, registration, condition))
     }
     async fn set_node_state(&self, node: NodeNumber, state: NodeState) -> Result<bool> {
-        within(nodes::set_node_state(&self.pool, node, state)).await
+        call!(self.within("set_node_state"), nodes::set_node_state(&self.pool, node, state))
     }
     async fn set_node_weight(&self, node: NodeNumber, weight: f64) -> Result<bool> {
-        within(nodes::set_node_weight(&self.pool, node, weight)).await
+        call!(self.within("set_node_weight"), nodes::set_node_weight(&self.pool, node, weight))
     }
     async fn replace_node(&self, old: NodeNumber, new: Option<NodeNumber>) -> Result<bool> {
-        within(nodes::replace_node(&self.pool, old, new)).await
+        call!(self.within("replace_node"), nodes::replace_node(&self.pool, old, new))
     }
     fn registry_changes(&self) -> BoxStream<'static, ()> {
         changes::registry_changes(&self.pool)
     }
     async fn nodes(&self) -> Result<Vec<NodeRow>> {
-        within(nodes::nodes(&self.pool)).await
+        call!(self.within("nodes"), nodes::nodes(&self.pool))
     }
     async fn cluster_id(&self) -> Result<uuid::Uuid> {
-        within(nodes::cluster_id(&self.pool)).await
+        call!(self.within("cluster_id"), nodes::cluster_id(&self.pool))
     }
 }

@@ -18,6 +18,8 @@ struct Columns {
     weight: f64,
     seat: i16,
     chunks: Option<i64>,
+    capacity: i64,
+    free: i64,
     registration: i64,
     state: String,
     silent_for: f64,
@@ -33,6 +35,8 @@ impl Columns {
             weight: self.weight,
             seat: node_from(self.seat)?,
             chunk_count: self.chunks.map(size_from).transpose()?,
+            capacity_bytes: size_from(self.capacity)?,
+            free_bytes: size_from(self.free)?,
             registration: self.registration,
             state: state_from(&self.state)?,
             silent_for: self.silent_for,
@@ -128,7 +132,7 @@ pub(super) async fn nodes(pool: &PgPool) -> Result<Vec<NodeRow>> {
     let rows = sqlx::query_as!(
         Columns,
         r#"select number, drive, address, zone, coalesce(set_weight, weight) as "weight!", seat,
-            chunks, registration, state,
+            chunks, capacity, free, registration, state,
             extract(epoch from clock_timestamp() - heartbeat)::float8 as "silent_for!"
         from node order by number"#
     )

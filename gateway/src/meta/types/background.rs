@@ -12,3 +12,24 @@ pub struct JobStanding {
     /// How many seconds ago, by the database's clock.
     pub silent_for: f64,
 }
+
+/// What waits for background work, each counted to [`crate::meta::BACKLOG_LIMIT`].
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Backlogs {
+    /// Extents with chunks missing that can lose another one.
+    pub degraded: u64,
+    /// Extents that can lose no chunk more.
+    pub at_risk: u64,
+    /// Extents that can't be read now.
+    pub unrecoverable: u64,
+    /// Bodies without references.
+    pub freed_bodies: u64,
+    /// How many seconds ago the first of them was freed.
+    pub freed_s_ago: f64,
+    /// Uploads under way.
+    pub uploads: u64,
+    /// How many seconds ago the first of them began.
+    pub upload_s_ago: f64,
+    /// Leases that are held.
+    pub leases: u64,
+}

@@ -48,6 +48,10 @@ pub struct NodeRow {
     /// How many chunks it had at its last heartbeat. Of a draining node `None` until it knows that
     /// it takes no more, so that 0 means that it is empty and stays so.
     pub chunk_count: Option<u64>,
+    /// The size of its drive, by its last heartbeat.
+    pub capacity_bytes: u64,
+    /// Room for new chunks on it, by its last heartbeat.
+    pub free_bytes: u64,
     /// Which registration this is; grows with each.
     pub registration: i64,
     /// What an operator or the node itself said of it: `active`, `draining`, `full`, `fenced`,

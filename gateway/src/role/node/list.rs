@@ -57,6 +57,8 @@ pub(in crate::role) fn as_json(row: &NodeRow) -> serde_json::Value {
         "is_up": is_up(row),
         "is_drained": row.is_drained(),
         "chunks": row.chunk_count,
+        "capacity_bytes": row.capacity_bytes,
+        "free_bytes": row.free_bytes,
         "silent_for_s": row.silent_for,
     })
 }

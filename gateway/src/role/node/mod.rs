@@ -147,6 +147,8 @@ mod tests {
             weight: 1.0,
             seat: NodeNumber(number),
             chunk_count: Some(3),
+            capacity_bytes: 0,
+            free_bytes: 0,
             registration: 1,
             state,
             silent_for,

@@ -18,6 +18,7 @@ use crate::s3::object::commit;
 use crate::s3::object::find::shown_version;
 use crate::s3::object::part_range::check_part_number;
 use crate::s3::{encode, etag, ids};
+use crate::telemetry::request;
 use s3s::dto::{
     self, CompleteMultipartUploadInput, CompleteMultipartUploadOutput, CompletedPart, ETag,
 };
@@ -51,7 +52,7 @@ pub(crate) async fn complete(
 ) -> Result<CompleteMultipartUploadOutput, Error> {
     let wanted = wanted(app, context, input).await?;
     let app = Arc::clone(app);
-    let mut task = tokio::spawn(in_process(async move { run(&app, wanted).await }));
+    let mut task = request::spawn(in_process(async move { run(&app, wanted).await }));
     let joined = |result: Result<_, tokio::task::JoinError>| {
         result.map_err(|error| Error::Internal(error.to_string())).flatten()
     };

@@ -154,6 +154,10 @@ impl Segments {
     }
 
     /// Adds a segment.
+    pub(super) fn count(&self) -> usize {
+        super::lock(&self.table).segments.len()
+    }
+
     pub(super) fn add(&self, number: u32, segment: Segment) {
         super::lock(&self.table).segments.insert(number, segment);
     }

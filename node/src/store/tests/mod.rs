@@ -42,11 +42,11 @@ async fn the_store_conforms() {
     let directory = tempfile::tempdir().unwrap();
     let store = open(directory.path());
     crate::conformance::all(store.clone()).await;
-    let before = super::Chunks::list(&*store, None, 10_000).await.unwrap();
+    let before = sixfold_proto::chunks::Chunks::list(&*store, None, 10_000).await.unwrap();
     assert!(before.len() > 30);
     drop(store);
     let store = open(directory.path());
-    assert_eq!(super::Chunks::list(&*store, None, 10_000).await.unwrap(), before);
+    assert_eq!(sixfold_proto::chunks::Chunks::list(&*store, None, 10_000).await.unwrap(), before);
 }
 
 #[tokio::test]

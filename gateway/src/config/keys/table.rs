@@ -1,51 +1,12 @@
-//! The names of every setting, in the file, in the environment and as a flag.
+//! The table of all settings.
 
-/// One setting's names.
-#[derive(Debug)]
-pub struct Key {
-    /// In the TOML file: `section.name`.
-    pub name: &'static str,
-    /// In the environment; the first that is set wins. Secrets may also be in a file that
-    /// `NAME_FILE` names.
-    pub environment: &'static [&'static str],
-    /// On the command line.
-    pub flag: Option<&'static str>,
-    /// Never printed.
-    pub is_secret: bool,
-    /// What it does, for `docs/configuration.md`.
-    pub meaning: &'static str,
-}
-
-const fn key(
-    name: &'static str,
-    environment: &'static [&'static str],
-    meaning: &'static str,
-) -> Key {
-    Key { name, environment, flag: None, is_secret: false, meaning }
-}
-
-const fn flagged(
-    name: &'static str,
-    environment: &'static [&'static str],
-    flag: &'static str,
-    meaning: &'static str,
-) -> Key {
-    Key { name, environment, flag: Some(flag), is_secret: false, meaning }
-}
-
-const fn secret(
-    name: &'static str,
-    environment: &'static [&'static str],
-    meaning: &'static str,
-) -> Key {
-    Key { name, environment, flag: None, is_secret: true, meaning }
-}
+use super::{Key, flagged, key, secret};
 
 macro_rules! keys {
     ($($constant:ident = $key:expr;)*) => {
-        $(pub(super) const $constant: Key = $key;)*
+        $(pub(in crate::config) const $constant: Key = $key;)*
         /// Every setting, in the order they are shown.
-        pub(super) const ALL: &[&Key] = &[$(&$constant),*];
+        pub(in crate::config) const ALL: &[&Key] = &[$(&$constant),*];
     };
 }
 
@@ -92,7 +53,13 @@ keys! {
         "http.admin_address",
         &["SIXFOLD_ADMIN_ADDRESS"],
         "--admin-address",
-        "Where health and metrics are served, without a signature.",
+        "Where health and metrics are served, without a signature (metrics: `http.admin_token`).",
+    );
+    ADMIN_TOKEN = secret(
+        "http.admin_token",
+        &["SIXFOLD_ADMIN_TOKEN"],
+        "What scrapers of metrics show as a bearer token; `openssl rand -hex 32` makes one. An \
+         admin address of this machine alone needs none; any other one shows no metrics without.",
     );
     TLS_CERT = flagged(
         "http.tls_cert",
@@ -380,20 +347,36 @@ keys! {
         "log.format",
         &["SIXFOLD_LOG_FORMAT"],
         "--log-format",
-        "`text` for people or `json` for machines.",
+        "`text` for people, `json` for machines, `auto`: text on a terminal and JSON elsewhere.",
     );
     LOG_FILTER = key(
         "log.filter",
         &["RUST_LOG"],
         "Which lines are logged, as in `info` or `sixfold=debug`.",
     );
-}
-
-/// Whether a variable of ours sets nothing: mistyped, or of another release.
-pub(super) fn is_unknown(variable: &str) -> bool {
-    let is_known = |key: &&Key| {
-        let plain = variable.strip_suffix("_FILE").filter(|_| key.is_secret);
-        key.environment.iter().any(|name| *name == variable || Some(*name) == plain)
-    };
-    variable.starts_with("SIXFOLD_") && variable != "SIXFOLD_CONFIG" && !ALL.iter().any(is_known)
+    LOG_FILE = key(
+        "log.file",
+        &["SIXFOLD_LOG_FILE"],
+        "Where they go: `stderr`, `stdout`, or a file, whose ended ones get `.1`, `.2` and so on.",
+    );
+    LOG_FILE_MIB = key(
+        "log.file_mib",
+        &["SIXFOLD_LOG_FILE_MIB"],
+        "MiB after which a log file ends and another one begins; 1 to 1000.",
+    );
+    LOG_FILES = key(
+        "log.files",
+        &["SIXFOLD_LOG_FILES"],
+        "Ended log files that are kept; 1 to 1000.",
+    );
+    LOG_KEEP = key(
+        "log.keep",
+        &["SIXFOLD_LOG_KEEP"],
+        "For how long ended log files are kept at most; one in use ends after a tenth of it.",
+    );
+    LOG_SLOW = key(
+        "log.slow_after",
+        &["SIXFOLD_LOG_SLOW_AFTER"],
+        "Requests that take this long have a second line, at level WARN, with what took the time.",
+    );
 }

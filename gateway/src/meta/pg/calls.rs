@@ -1,0 +1,153 @@
+//! Calls of the database: each bounded, counted and timed under the name of its operation.
+
+use super::connect::within;
+use crate::meta::{MetaError, Result};
+use metrics::{Counter, Histogram};
+use sixfold_node::metrics::{counter, gauge, histogram};
+use sixfold_proto::metrics as names;
+use sqlx::PgPool;
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+/// The operations, as [`crate::meta::Meta`] has them.
+const OPERATIONS: &[&str] = &[
+    "abort_upload",
+    "backlogs",
+    "begin_lease",
+    "bucket",
+    "buckets",
+    "claim_job",
+    "cluster_id",
+    "commit",
+    "commit_part",
+    "complete",
+    "completed",
+    "condemned",
+    "create_bucket",
+    "create_key",
+    "create_upload",
+    "create_user",
+    "degraded_extents",
+    "delete",
+    "delete_bucket",
+    "delete_key",
+    "end_expired_leases",
+    "end_lease",
+    "expire_uploads",
+    "extents",
+    "find",
+    "forget_bodies",
+    "forget_jobs",
+    "freed_bodies",
+    "heartbeat",
+    "job_standings",
+    "jobs",
+    "key",
+    "keys",
+    "list_objects",
+    "list_uploads",
+    "list_versions",
+    "lose_chunks_on",
+    "mark_missing",
+    "mark_rotten",
+    "move_chunks",
+    "nodes",
+    "parts",
+    "placed_extents",
+    "register_node",
+    "renew_lease",
+    "replace_node",
+    "report_jobs",
+    "set_node_state",
+    "set_node_weight",
+    "set_versioning",
+    "upload",
+    "user",
+];
+
+/// What calls count.
+pub(super) struct Calls {
+    in_flight: AtomicUsize,
+    /// One for each of [`OPERATIONS`], taken before the first call.
+    durations: HashMap<&'static str, Histogram>,
+    unavailable: Counter,
+}
+
+impl Calls {
+    pub(super) fn new() -> Self {
+        let duration = |op: &&'static str| {
+            (*op, histogram(&names::DATABASE_DURATION, &[("op", (*op).to_owned())]))
+        };
+        Self {
+            in_flight: AtomicUsize::new(0),
+            durations: OPERATIONS.iter().map(duration).collect(),
+            unavailable: counter(&names::DATABASE_ERRORS, &[]),
+        }
+    }
+
+    /// Bounds a call that changes nothing, or whose loss is no secret to the caller.
+    pub(super) async fn within<T>(
+        &self,
+        op: &'static str,
+        call: impl Future<Output = Result<T>>,
+    ) -> Result<T> {
+        self.timed(op, within(call)).await
+    }
+
+    /// A call with limits of its own.
+    pub(super) async fn timed<T>(
+        &self,
+        op: &'static str,
+        call: impl Future<Output = Result<T>>,
+    ) -> Result<T> {
+        let _under_way = UnderWay::new(&self.in_flight);
+        let begun = Instant::now();
+        let answer = call.await;
+        let duration = self.durations.get(op);
+        debug_assert!(duration.is_some(), "{op} is missing among the operations");
+        if let Some(duration) = duration {
+            duration.record(begun.elapsed());
+        }
+        if let Err(MetaError::Unavailable(_)) = answer {
+            self.unavailable.increment(1);
+        }
+        answer
+    }
+
+    pub(super) fn show(&self, pool: &PgPool) {
+        let idle = pool.num_idle();
+        let used = (pool.size() as usize).saturating_sub(idle);
+        let in_flight = self.in_flight.load(Ordering::Relaxed);
+        for (state, count) in [("used", used), ("idle", idle)] {
+            gauge(&names::POOL, &[("state", state.to_owned())]).set(count as f64);
+        }
+        let limit = pool.options().get_max_connections();
+        gauge(&names::POOL_LIMIT, &[]).set(f64::from(limit));
+        gauge(&names::DATABASE_CALLS, &[]).set(in_flight as f64);
+        gauge(&names::DATABASE_WAITING, &[]).set(in_flight.saturating_sub(used) as f64);
+    }
+}
+
+impl std::fmt::Debug for Calls {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Calls").field("in_flight", &self.in_flight).finish_non_exhaustive()
+    }
+}
+
+/// Counts a call off also when it is dropped.
+struct UnderWay<'a>(&'a AtomicUsize);
+
+impl<'a> UnderWay<'a> {
+    fn new(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
