@@ -7,6 +7,7 @@ pub mod config;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 pub mod descriptors;
+pub mod history;
 pub mod log;
 pub mod metrics;
 pub mod probe;

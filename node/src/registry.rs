@@ -2,15 +2,18 @@
 //! seconds that it lives and how it is. Both are functions in the database, the only thing
 //! there that the node's role may call.
 
+use crate::history;
 use crate::rows::Rows;
 use crate::rpc::{Identity, Registered};
 use crate::scrub::{Scrub, ScrubSettings};
 use crate::store::Store;
+use anyhow::Context;
 use async_trait::async_trait;
 use sixfold_proto::chunks::{DriveState, Health};
 use sixfold_proto::convert::state_name;
+use sixfold_proto::history::{Mark, Witnessed};
 use sixfold_proto::jobs::JobReport;
-use sixfold_proto::name::{ChunkName, NodeNumber};
+use sixfold_proto::name::{ChunkName, CopyNumber, NodeNumber};
 use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
 use std::sync::Arc;
@@ -200,6 +203,33 @@ impl Rows for NodeRows {
         self.call::<Uuid, i16>("select node_mark_rotten($1, $2, $3, $4)", extents, indexes).await
     }
 
+    async fn witness(
+        &self,
+        marks: &[Mark],
+        kept: CopyNumber,
+        is_first: bool,
+    ) -> anyhow::Result<Witnessed> {
+        let numbers = marks.iter().map(|mark| mark.number.cast_signed()).collect::<Vec<_>>();
+        let tags = marks.iter().map(|mark| mark.tag).collect::<Vec<_>>();
+        let sql = "select number, tag, known, released from node_witness($1, $2, $3, $4, $5, $6)";
+        let query = sqlx::query_as::<_, (i64, Uuid, Vec<bool>, i64)>(sql)
+            .bind(self.drive)
+            .bind(self.registration)
+            .bind(numbers)
+            .bind(tags)
+            .bind(kept.0.cast_signed())
+            .bind(is_first);
+        let row = timeout(CALL_LIMIT, query.fetch_optional(&self.registry.pool)).await;
+        let row = row.map_err(|_| RegistryError::Late)?.map_err(RegistryError::from)?;
+        let (number, tag, known, released) = row.context("this registration is not the newest")?;
+        let known = marks.iter().zip(known).filter(|(_, is_known)| *is_known);
+        Ok(Witnessed {
+            mark: Mark { number: number.cast_unsigned(), tag },
+            known: known.map(|(mark, _)| *mark).collect(),
+            released: CopyNumber(released.cast_unsigned()),
+        })
+    }
+
     async fn report_jobs(&self, reports: &[JobReport]) -> anyhow::Result<()> {
         let jobs = reports.iter().map(|report| report.name.clone()).collect();
         let states = reports.iter().map(JobReport::to_json).collect();
@@ -249,10 +279,12 @@ pub async fn stay_registered(
     identity.set(Registered { node: number, registration: registered });
     let rows =
         NodeRows { registry: registry.clone(), drive, registration: registration.registration };
-    let scrub = Scrub::new(Arc::clone(&store), Arc::new(rows), cluster, scrub);
+    let rows = Arc::new(rows);
+    let scrub = Scrub::new(Arc::clone(&store), rows.clone(), cluster, scrub);
     tokio::select! {
         () = beat(&registry, &registration, introduction.heartbeat, &store) => {}
         () = scrub.run() => {}
+        () = history::keep(Arc::clone(&store), rows) => {}
     }
 }
 

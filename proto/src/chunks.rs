@@ -1,5 +1,6 @@
 //! The one interface to a node, embedded or remote.
 
+use crate::history::Memory;
 use crate::name::{ChunkName, CopyNumber, LeaseId, NodeNumber};
 use bytes::Bytes;
 use futures::stream::{BoxStream, StreamExt, iter};
@@ -85,6 +86,8 @@ pub struct Health {
     pub free_bytes: u64,
     /// Chunks stored.
     pub chunk_count: u64,
+    /// What it remembers of the database's history.
+    pub memory: Memory,
 }
 
 /// Why a call to a node failed, by what the caller does about it.

@@ -2,8 +2,11 @@
 //! [`NodeError::Invalid`] on its way in; on its way out nothing can fail.
 
 use crate::chunks::{Cell, ChunkEntry, DriveState, Health, NodeError};
+use crate::history::{Mark, Memory};
 use crate::name::{ChunkIndex, ChunkName, CopyNumber, ExtentId, LeaseId, NodeNumber};
 use crate::node_v1;
+use bytes::Bytes;
+use uuid::Uuid;
 
 /// The name of a [`DriveState`] on the wire, in the registry and in logs.
 pub fn state_name(state: DriveState) -> &'static str {
@@ -92,6 +95,12 @@ impl From<Health> for node_v1::HealthReply {
             capacity_bytes: health.capacity_bytes,
             free_bytes: health.free_bytes,
             chunk_count: health.chunk_count,
+            mark_number: health.memory.mark.map_or(0, |mark| mark.number),
+            mark_tag: health
+                .memory
+                .mark
+                .map_or(Bytes::new(), |mark| Bytes::copy_from_slice(mark.tag.as_bytes())),
+            kept_copy: health.memory.kept.0,
         }
     }
 }
@@ -108,8 +117,20 @@ impl TryFrom<node_v1::HealthReply> for Health {
             capacity_bytes: wire.capacity_bytes,
             free_bytes: wire.free_bytes,
             chunk_count: wire.chunk_count,
+            memory: Memory {
+                mark: mark_from(wire.mark_number, &wire.mark_tag)?,
+                kept: CopyNumber(wire.kept_copy),
+            },
         })
     }
+}
+
+fn mark_from(number: u64, tag: &[u8]) -> Result<Option<Mark>, NodeError> {
+    if number == 0 {
+        return Ok(None);
+    }
+    let tag = Uuid::from_slice(tag).map_err(|_| invalid("a mark without its id"))?;
+    Ok(Some(Mark { number, tag }))
 }
 
 fn invalid(what: &str) -> NodeError {
@@ -143,8 +164,11 @@ mod tests {
     #[test]
     fn every_state_round_trips() {
         let states = [DriveState::Ok, DriveState::Full, DriveState::Fenced, DriveState::Draining];
-        for state in states {
+        let memories = [None, Some(Mark { number: 9, tag: Uuid::from_u128(8) })]
+            .map(|mark| Memory { mark, kept: CopyNumber(5) });
+        for (state, memory) in states.into_iter().zip(memories.into_iter().cycle()) {
             let health = Health {
+                memory,
                 node: NodeNumber(7),
                 state,
                 capacity_bytes: 2,
@@ -163,6 +187,9 @@ mod tests {
         assert!(matches!(ChunkName::try_from(name), Err(NodeError::Invalid(_))));
         assert!(matches!(required_name(None), Err(NodeError::Invalid(_))));
         let health = node_v1::HealthReply { state: "well".into(), ..Default::default() };
+        assert!(matches!(Health::try_from(health), Err(NodeError::Invalid(_))));
+        let health =
+            node_v1::HealthReply { state: "ok".into(), mark_number: 1, ..Default::default() };
         assert!(matches!(Health::try_from(health), Err(NodeError::Invalid(_))));
     }
 }

@@ -4,6 +4,7 @@
 pub mod checksum;
 pub mod chunks;
 pub mod convert;
+pub mod history;
 pub mod jobs;
 pub mod metrics;
 pub mod name;

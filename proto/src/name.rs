@@ -16,7 +16,7 @@ pub struct LeaseId(pub u64);
 
 /// The number that a node gave to one stored copy of a chunk. It only grows on one node,
 /// so that "the copy I saw" can't be confused with a later one of the same name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct CopyNumber(pub u64);
 
 /// An extent's id: the 64 bits of the lease under which it was written, then 64 random bits,

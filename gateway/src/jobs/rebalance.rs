@@ -214,7 +214,7 @@ impl Rebalance {
             let mut after = None;
             loop {
                 let page = sweep_page(&*self.meta, *number, &*node, after, self.kept).await?;
-                after = page.1;
+                after = page.next;
                 if after.is_none() {
                     break;
                 }

@@ -11,7 +11,8 @@ use crate::nodes::fake::{FakeNode, Faults};
 use bytes::Bytes;
 use futures::StreamExt;
 use sixfold_proto::chunks::{Cell, PutItem};
-use sixfold_proto::name::{ChunkIndex, ChunkName, ExtentId, LeaseId};
+use sixfold_proto::history::{Mark, Memory};
+use sixfold_proto::name::{ChunkIndex, ChunkName, CopyNumber, ExtentId, LeaseId};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use uuid::Uuid;
@@ -45,7 +46,10 @@ impl World {
         let mut nodes = BTreeMap::new();
         for _ in 0..6 {
             let row = meta.register_node(Uuid::new_v4(), None, "a", 1.0).await.unwrap();
-            nodes.insert(row.number, FakeNode::new(row.number));
+            let node = FakeNode::new(row.number);
+            let seen = meta.witness(row.number, &[], CopyNumber(0), true).await.unwrap();
+            node.remember(Memory { mark: Some(seen.mark), kept: CopyNumber(0) });
+            nodes.insert(row.number, node);
         }
         let six = Arc::new(SixNodes(nodes));
         let bucket = meta.create_bucket("bucket", UserId(Uuid::new_v4())).await.unwrap();
@@ -210,4 +214,30 @@ async fn leases_are_ended_only_after_the_database_answered_for_long_enough() {
     }
     assert_eq!(ended, Progress::Idle(1));
     assert!(world.meta.renew_lease(world.lease, None).await.is_err());
+}
+
+/// A database was restored from a backup: the nodes remember marks that it does not have.
+#[tokio::test]
+async fn f14_by_a_database_that_the_node_does_not_know_nothing_is_swept() {
+    let world = World::new().await;
+    world.write().await;
+    world.meta.end_lease(world.lease).await.unwrap();
+    let node = &world.six.0[&NodeNumber(2)];
+    for mark in [None, Some(Mark { number: 1, tag: Uuid::new_v4() })] {
+        node.remember(Memory { mark, kept: CopyNumber(0) });
+        world.sweep().await;
+        assert_eq!(world.six.chunk_count(), 1, "what it has");
+    }
+    // It saw the database meanwhile, and keeps what it had until then.
+    let kept = CopyNumber(1);
+    let seen = world.meta.witness(NodeNumber(2), &[], kept, false).await.unwrap();
+    node.remember(Memory { mark: Some(seen.mark), kept });
+    assert_eq!(world.sweep().await, 0);
+    let rows = world.meta.quarantines().await.unwrap();
+    assert_eq!(
+        rows.iter().map(|row| (row.chunks, row.bytes)).collect::<Vec<_>>(),
+        [(Some(1), Some(1))]
+    );
+    node.remember(Memory { mark: Some(seen.mark), kept: CopyNumber(0) });
+    assert_eq!(world.sweep().await, 1, "given up");
 }

@@ -14,6 +14,7 @@ pub mod types;
 
 use async_trait::async_trait;
 use futures::stream::BoxStream;
+use sixfold_proto::history::{Mark, Witnessed};
 use sixfold_proto::jobs::JobReport;
 use sixfold_proto::name::{ChunkName, CopyNumber, ExtentId, LeaseId, NodeNumber};
 use std::sync::Arc;
@@ -23,7 +24,7 @@ use types::{
     AccessKey, Backlogs, BodyId, Bucket, BucketId, ChunkSet, Claimant, Commit, CommitOutcome,
     CompleteOutcome, Completion, DeleteOutcome, Extent, ExtentCursor, Found, JobRow, JobStanding,
     ListQuery, Lost, Move, NewBody, NodeCondition, NodeRow, NodeState, Page, Part, PartOutcome,
-    Placed, RiskCursor, Upload, UploadId, User, UserId, Version, VersionId, Versioning,
+    Placed, Quarantine, RiskCursor, Upload, UploadId, User, UserId, Version, VersionId, Versioning,
 };
 
 /// The most extents that one look-up returns; a longer body is read page by page.
@@ -265,6 +266,28 @@ pub trait Meta: Send + Sync + 'static {
     async fn backlogs(&self) -> Result<Backlogs>;
     /// Takes chunks for missing that `node` found rotten, as far as they are placed there.
     async fn mark_rotten(&self, node: NodeNumber, chunks: &[ChunkName]) -> Result<()>;
+
+    // --- the database's history ---
+
+    /// Answers a node that tells which marks it remembers and up to which copy it keeps what no row
+    /// wants: the newest mark, and those of its marks that are part of the history. There is a new
+    /// mark each minute, and when the node asks for the first time.
+    async fn witness(
+        &self,
+        node: NodeNumber,
+        marks: &[Mark],
+        kept: CopyNumber,
+        is_first: bool,
+    ) -> Result<Witnessed>;
+    /// Whether a mark is part of the history, and of the last minutes.
+    async fn is_recent(&self, mark: Mark) -> Result<bool>;
+    /// Notes how many copies a node keeps that no row wants, and their bytes.
+    async fn count_quarantine(&self, node: NodeNumber, chunks: u64, bytes: u64) -> Result<()>;
+    /// The nodes that keep what no row wants, by number.
+    async fn quarantines(&self) -> Result<Vec<Quarantine>>;
+    /// Gives up what a node keeps, up to `kept`; the node learns it when it asks next. `false`: it
+    /// keeps nothing, or something else by now.
+    async fn release_quarantine(&self, node: NodeNumber, kept: CopyNumber) -> Result<bool>;
 
     // --- users and keys ---
 

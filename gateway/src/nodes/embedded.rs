@@ -3,8 +3,9 @@
 use crate::meta::Meta;
 use async_trait::async_trait;
 use sixfold_node::rows::Rows;
+use sixfold_proto::history::{Mark, Witnessed};
 use sixfold_proto::jobs::JobReport;
-use sixfold_proto::name::{ChunkName, NodeNumber};
+use sixfold_proto::name::{ChunkName, CopyNumber, NodeNumber};
 use std::sync::Arc;
 
 /// The rows of one embedded node.
@@ -24,6 +25,15 @@ impl EmbeddedRows {
 impl Rows for EmbeddedRows {
     async fn mark_rotten(&self, chunks: &[ChunkName]) -> anyhow::Result<()> {
         Ok(self.meta.mark_rotten(self.node, chunks).await?)
+    }
+
+    async fn witness(
+        &self,
+        marks: &[Mark],
+        kept: CopyNumber,
+        is_first: bool,
+    ) -> anyhow::Result<Witnessed> {
+        Ok(self.meta.witness(self.node, marks, kept, is_first).await?)
     }
 
     async fn report_jobs(&self, reports: &[JobReport]) -> anyhow::Result<()> {

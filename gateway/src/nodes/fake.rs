@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use futures::stream::{BoxStream, StreamExt};
 use sixfold_proto::chunks::{Cell, ChunkEntry, Chunks, DriveState, Health, NodeError, PutItem};
+use sixfold_proto::history::Memory;
 use sixfold_proto::name::{ChunkName, CopyNumber, LeaseId, NodeNumber};
 use std::collections::BTreeMap;
 use std::ops::{Bound, Range};
@@ -43,6 +44,7 @@ struct Stored {
 /// See the module.
 pub(crate) struct FakeNode {
     number: NodeNumber,
+    memory: Mutex<Memory>,
     faults: Mutex<Faults>,
     chunks: Mutex<BTreeMap<ChunkName, Stored>>,
     next_copy: AtomicU64,
@@ -54,6 +56,7 @@ impl FakeNode {
         Arc::new(Self {
             number,
             faults: Mutex::default(),
+            memory: Mutex::default(),
             chunks: Mutex::default(),
             next_copy: AtomicU64::new(1),
             cells_read: AtomicU64::new(0),
@@ -62,6 +65,11 @@ impl FakeNode {
 
     pub(crate) fn fail(&self, faults: Faults) {
         *self.faults.lock().unwrap() = faults;
+    }
+
+    /// What it says that it remembers of the database's history.
+    pub(crate) fn remember(&self, memory: Memory) {
+        *self.memory.lock().unwrap() = memory;
     }
 
     pub(crate) fn down(&self) {
@@ -234,6 +242,7 @@ impl Chunks for FakeNode {
             capacity_bytes: 1 << 40,
             free_bytes: 1 << 39,
             chunk_count: self.chunk_count() as u64,
+            memory: *self.memory.lock().unwrap(),
         })
     }
 }

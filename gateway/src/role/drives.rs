@@ -167,13 +167,15 @@ pub(super) async fn register(
         drive.store.set_draining(row.state == NodeState::Draining);
         stores.push(Arc::clone(&drive.store));
         let rows = Arc::new(EmbeddedRows::new(Arc::clone(meta), row.number));
-        let scrub = Scrub::new(Arc::clone(&drive.store), rows, cluster, config.scrub);
+        let scrub = Scrub::new(Arc::clone(&drive.store), rows.clone(), cluster, config.scrub);
+        let history = sixfold_node::history::keep(Arc::clone(&drive.store), rows);
         let beat = heartbeat(drive.store, row, Arc::clone(meta), config.times.heartbeat);
         let token = shutdown.token().clone();
         shutdown.spawn("heartbeat and scrub", async move {
             tokio::select! {
                 () = beat => {}
                 () = scrub.run() => {}
+                () = history => {}
                 () = token.cancelled() => {}
             }
         });

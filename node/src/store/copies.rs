@@ -45,6 +45,11 @@ impl CopyNumbers {
         Ok(Self { root: root.to_owned(), io: io.clone(), state })
     }
 
+    /// The highest number that was ever given, or a higher one.
+    pub(super) fn highest(&self) -> CopyNumber {
+        CopyNumber(super::lock(&self.state).next - 1)
+    }
+
     /// The next number. Once in a million calls it syncs.
     pub(super) fn take(&self) -> io::Result<CopyNumber> {
         let mut state = super::lock(&self.state);

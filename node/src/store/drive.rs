@@ -7,6 +7,7 @@
 //! DIR/copies          no copy number above the one in here was ever given
 //! DIR/chunks/00 … ff  large chunks, a file each, see `names`
 //! DIR/segments/       small chunks
+//! DIR/marks           what is remembered of the database's history, see `history`
 //! DIR/scrub           how far the scrub is, see `notes`
 //! DIR/unfinished/     files that are being written; emptied at start
 //! ```

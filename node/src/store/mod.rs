@@ -14,6 +14,7 @@ mod copies;
 mod drive;
 mod file;
 mod format;
+mod history;
 mod index;
 mod io;
 mod names;
@@ -71,6 +72,8 @@ struct Inner {
     /// A sync failed, or a newer process took the drive's place.
     fenced: AtomicBool,
     draining: AtomicBool,
+    /// What the drive remembers of the database's history.
+    marks: Mutex<history::Marks>,
     /// Pieces that callers read and wrote.
     activity: AtomicU64,
     node: AtomicU16,
@@ -99,6 +102,7 @@ impl Store {
         io.sync_file_system(directory).map_err(fail)?;
         let found = recover::recover(&drive, &io).map_err(fail)?;
         let copies = CopyNumbers::open(directory, &io, found.highest_copy).map_err(fail)?;
+        let marks = history::Marks::load(directory).map_err(fail)?;
         let node = AtomicU16::new(options.node.0);
         let inner = Arc::new(Inner {
             drive,
@@ -110,6 +114,7 @@ impl Store {
             segments: found.segments,
             fenced: AtomicBool::new(false),
             draining: AtomicBool::new(false),
+            marks: Mutex::new(marks),
             activity: AtomicU64::new(0),
             node,
             metrics: OnceLock::new(),
@@ -180,6 +185,7 @@ impl Store {
             capacity_bytes: capacity,
             free_bytes: free.saturating_sub(kept_back),
             chunk_count: (chunks + under_way) as u64,
+            memory: self.memory(),
         })
     }
 }

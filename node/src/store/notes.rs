@@ -12,12 +12,15 @@ use std::io;
 pub enum Note {
     /// How far the scrub is.
     Scrub,
+    /// What is remembered of the database's history.
+    Marks,
 }
 
 impl Note {
-    fn file(self) -> &'static str {
+    pub(super) fn file(self) -> &'static str {
         match self {
             Self::Scrub => "scrub",
+            Self::Marks => "marks",
         }
     }
 }

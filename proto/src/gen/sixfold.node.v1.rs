@@ -204,6 +204,15 @@ pub struct HealthReply {
     pub free_bytes: u64,
     #[prost(uint64, tag = "5")]
     pub chunk_count: u64,
+    /// the newest mark of the database's history that it saw; 0 is "none"
+    #[prost(uint64, tag = "6")]
+    pub mark_number: u64,
+    /// its id, 16 bytes
+    #[prost(bytes = "bytes", tag = "7")]
+    pub mark_tag: ::prost::bytes::Bytes,
+    /// copies up to this one are not deleted for want of a row
+    #[prost(fixed64, tag = "8")]
+    pub kept_copy: u64,
 }
 /// Generated client implementations.
 pub mod node_client {

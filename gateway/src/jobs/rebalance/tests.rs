@@ -15,6 +15,8 @@ use crate::nodes::{Directory, NodeLimits};
 use bytes::Bytes;
 use futures::TryStreamExt;
 use sixfold_proto::chunks::Chunks;
+use sixfold_proto::history::Memory;
+use sixfold_proto::name::CopyNumber;
 use sixfold_proto::name::{ChunkIndex, ChunkName, LeaseId, NodeNumber};
 use std::collections::{BTreeSet, HashMap};
 use std::convert::Infallible;
@@ -56,6 +58,10 @@ impl World {
         let embedded = embedded.collect::<HashMap<_, _>>();
         for _ in 0..there {
             model.register_node(Uuid::new_v4(), None, "here", 1.0).await.unwrap();
+        }
+        let seen = model.witness(NodeNumber(1), &[], CopyNumber(0), true).await.unwrap();
+        for fake in &fakes {
+            fake.remember(Memory { mark: Some(seen.mark), kept: CopyNumber(0) });
         }
         let cluster = model.cluster_id().await.unwrap();
         let meta = Arc::clone(&model) as Arc<dyn Meta>;

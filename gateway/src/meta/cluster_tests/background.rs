@@ -3,8 +3,9 @@
 use super::{bucket, chunk, put};
 use crate::meta::Meta;
 use crate::meta::types::{Backlogs, ChunkSet, Headers, Upload, UploadId, UserId};
+use sixfold_proto::history::Mark;
 use sixfold_proto::jobs::JobReport;
-use sixfold_proto::name::{ExtentId, NodeNumber};
+use sixfold_proto::name::{CopyNumber, ExtentId, NodeNumber};
 use std::time::Duration;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -13,6 +14,8 @@ on_both!(
     jobs_are_told_and_forgotten,
     rotten_chunks_are_missing_where_they_are_placed,
     what_waits_is_counted,
+    marks_are_known_to_their_history_only,
+    what_nodes_keep_is_listed_and_given_up,
 );
 
 fn report(name: &str, things: u64) -> JobReport {
@@ -94,4 +97,46 @@ async fn what_waits_is_counted(meta: &dyn Meta) {
     assert!((0.0..60.0).contains(&found.upload_s_ago), "{found:?}");
     // What is freed counts until it is forgotten.
     assert_eq!(counted(&found), (1, 1, 1));
+}
+
+const NODE: NodeNumber = NodeNumber(3);
+const NOTHING: CopyNumber = CopyNumber(0);
+
+async fn marks_are_known_to_their_history_only(meta: &dyn Meta) {
+    let first = meta.witness(NODE, &[], NOTHING, true).await.unwrap();
+    assert_eq!((first.mark.number, first.known, first.released), (1, vec![], NOTHING));
+    let again = meta.witness(NODE, &[first.mark], NOTHING, false).await.unwrap();
+    assert_eq!((again.mark, again.known), (first.mark, vec![first.mark]));
+    let next = meta.witness(NODE, &[first.mark], NOTHING, true).await.unwrap();
+    assert_eq!((next.mark.number, next.known), (2, vec![first.mark]));
+    let strange = Mark { tag: uuid::Uuid::new_v4(), ..first.mark };
+    let asked = [strange, next.mark, Mark { number: 7, ..first.mark }, first.mark];
+    let answer = meta.witness(NODE, &asked, NOTHING, false).await.unwrap();
+    assert_eq!(answer.known, [next.mark, first.mark]);
+    assert!(meta.is_recent(first.mark).await.unwrap());
+    assert!(!meta.is_recent(strange).await.unwrap());
+}
+
+async fn what_nodes_keep_is_listed_and_given_up(meta: &dyn Meta) {
+    let told = |kept| meta.witness(NODE, &[], CopyNumber(kept), false);
+    told(0).await.unwrap();
+    assert_eq!(meta.quarantines().await.unwrap(), []);
+    told(50).await.unwrap();
+    meta.count_quarantine(NODE, 7, 700).await.unwrap();
+    meta.count_quarantine(NodeNumber(4), 1, 1).await.unwrap();
+    told(50).await.unwrap();
+    let row = meta.quarantines().await.unwrap().remove(0);
+    assert_eq!(
+        (row.node, row.kept, row.chunks, row.bytes),
+        (NODE, CopyNumber(50), Some(7), Some(700))
+    );
+    assert!((0.0..60.0).contains(&row.for_s));
+    told(60).await.unwrap();
+    assert_eq!(meta.quarantines().await.unwrap()[0].chunks, None, "to be counted anew");
+    assert!(!meta.release_quarantine(NODE, CopyNumber(50)).await.unwrap(), "not what was seen");
+    assert!(!meta.release_quarantine(NodeNumber(4), NOTHING).await.unwrap());
+    assert!(meta.release_quarantine(NODE, CopyNumber(60)).await.unwrap());
+    assert_eq!(told(60).await.unwrap().released, CopyNumber(60));
+    told(0).await.unwrap();
+    assert_eq!(meta.quarantines().await.unwrap(), []);
 }

@@ -7,6 +7,7 @@ mod bucket;
 #[cfg(all(test, feature = "simulation"))]
 mod census;
 mod chunks;
+mod history;
 mod jobs;
 mod lease;
 mod list;
@@ -20,11 +21,12 @@ use super::types::{
     AccessKey, Backlogs, BodyId, Bucket, BucketId, ChunkSet, Claimant, Commit, CommitOutcome,
     CompleteOutcome, Completion, DeleteOutcome, Extent, ExtentCursor, Found, JobRow, JobStanding,
     ListQuery, Lost, Move, NewBody, NodeCondition, NodeRow, NodeState, Page, Part, PartOutcome,
-    Placed, RiskCursor, Upload, UploadId, User, UserId, Version, VersionId, Versioning,
+    Placed, Quarantine, RiskCursor, Upload, UploadId, User, UserId, Version, VersionId, Versioning,
 };
 use super::{FreedBody, Meta, Renewal, Result};
 use async_trait::async_trait;
 use futures::stream::BoxStream;
+use sixfold_proto::history::{Mark, Witnessed};
 use sixfold_proto::jobs::JobReport;
 use sixfold_proto::name::{ChunkName, CopyNumber, ExtentId, LeaseId, NodeNumber};
 use state::State;
@@ -232,6 +234,27 @@ impl Meta for Model {
     }
     async fn mark_rotten(&self, node: NodeNumber, chunks: &[ChunkName]) -> Result<()> {
         background::mark_rotten(&mut self.state(), node, chunks)
+    }
+    async fn witness(
+        &self,
+        node: NodeNumber,
+        marks: &[Mark],
+        kept: CopyNumber,
+        is_first: bool,
+    ) -> Result<Witnessed> {
+        history::witness(&mut self.state(), node, marks, kept, is_first)
+    }
+    async fn is_recent(&self, mark: Mark) -> Result<bool> {
+        history::is_recent(&mut self.state(), mark)
+    }
+    async fn count_quarantine(&self, node: NodeNumber, chunks: u64, bytes: u64) -> Result<()> {
+        history::count_quarantine(&mut self.state(), node, chunks, bytes)
+    }
+    async fn quarantines(&self) -> Result<Vec<Quarantine>> {
+        history::quarantines(&mut self.state())
+    }
+    async fn release_quarantine(&self, node: NodeNumber, kept: CopyNumber) -> Result<bool> {
+        history::release_quarantine(&mut self.state(), node, kept)
     }
     async fn create_user(&self, name: &str) -> Result<User> {
         users::create_user(&mut self.state(), name)

@@ -28,6 +28,7 @@ pub(super) struct State {
     pub(super) leases: BTreeMap<LeaseId, Lease>,
     pub(super) jobs: super::jobs::Jobs,
     pub(super) reports: super::background::Reports,
+    pub(super) history: super::history::History,
     pub(super) users: super::users::Users,
     pub(super) nodes: super::nodes::Nodes,
     clock: Clock,

@@ -12,6 +12,7 @@ mod error;
 #[cfg(test)]
 mod gathered;
 mod heal;
+mod history;
 mod jobs;
 mod lease;
 mod nodes;
@@ -32,7 +33,7 @@ use super::types::{
     AccessKey, Backlogs, BodyId, Bucket, BucketId, ChunkSet, Claimant, Commit, CommitOutcome,
     CompleteOutcome, Completion, DeleteOutcome, Extent, ExtentCursor, Found, JobRow, JobStanding,
     ListQuery, Lost, Move, NewBody, NodeCondition, NodeRow, NodeState, Page, Part, PartOutcome,
-    Placed, RiskCursor, Upload, UploadId, User, UserId, Version, VersionId, Versioning,
+    Placed, Quarantine, RiskCursor, Upload, UploadId, User, UserId, Version, VersionId, Versioning,
 };
 use super::{FreedBody, Meta, Renewal, Result};
 use async_trait::async_trait;
@@ -42,6 +43,7 @@ use connect::within;
 use futures::stream::BoxStream;
 use object::commit::Item;
 use object::find::LookUp;
+use sixfold_proto::history::{Mark, Witnessed};
 use sixfold_proto::jobs::JobReport;
 use sixfold_proto::name::{ChunkName, CopyNumber, ExtentId, LeaseId, NodeNumber};
 use sqlx::PgPool;
@@ -320,6 +322,27 @@ impl Meta for Pg {
     }
     async fn mark_rotten(&self, node: NodeNumber, chunks: &[ChunkName]) -> Result<()> {
         call!(self.within("mark_rotten"), background::mark_rotten(&self.pool, node, chunks))
+    }
+    async fn witness(
+        &self,
+        node: NodeNumber,
+        marks: &[Mark],
+        kept: CopyNumber,
+        is_first: bool,
+    ) -> Result<Witnessed> {
+        within(history::witness(&self.pool, node, marks, kept, is_first)).await
+    }
+    async fn is_recent(&self, mark: Mark) -> Result<bool> {
+        within(history::is_recent(&self.pool, mark)).await
+    }
+    async fn count_quarantine(&self, node: NodeNumber, chunks: u64, bytes: u64) -> Result<()> {
+        within(history::count_quarantine(&self.pool, node, chunks, bytes)).await
+    }
+    async fn quarantines(&self) -> Result<Vec<Quarantine>> {
+        within(history::quarantines(&self.pool)).await
+    }
+    async fn release_quarantine(&self, node: NodeNumber, kept: CopyNumber) -> Result<bool> {
+        within(history::release_quarantine(&self.pool, node, kept)).await
     }
     async fn create_user(&self, name: &str) -> Result<User> {
         call!(self.within("create_user"), users::create_user(&self.pool, name))

@@ -1,6 +1,7 @@
 //! What an operator sees of background work.
 
 use sixfold_proto::jobs::JobReport;
+use sixfold_proto::name::{CopyNumber, NodeNumber};
 
 /// How a job was in one process when that last told.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,4 +33,19 @@ pub struct Backlogs {
     pub upload_s_ago: f64,
     /// Leases that are held.
     pub leases: u64,
+}
+
+/// A node that keeps what no row wants, because the database went back in time.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Quarantine {
+    /// The node.
+    pub node: NodeNumber,
+    /// It keeps copies up to this number.
+    pub kept: CopyNumber,
+    /// For how many seconds.
+    pub for_s: f64,
+    /// How many of them no row wants, by the last sweep; `None` before it.
+    pub chunks: Option<u64>,
+    /// Their bytes.
+    pub bytes: Option<u64>,
 }

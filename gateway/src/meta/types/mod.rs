@@ -6,7 +6,7 @@ mod healing;
 mod objects;
 mod uploads;
 
-pub use background::{Backlogs, JobStanding};
+pub use background::{Backlogs, JobStanding, Quarantine};
 pub use cluster::{AccessKey, NodeCondition, NodeRow, NodeState, User, UserId};
 pub use healing::{Claimant, ExtentCursor, JobRow, Lost, Move, Placed, RiskCursor};
 pub use objects::{

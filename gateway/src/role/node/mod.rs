@@ -2,6 +2,7 @@
 
 mod drain;
 mod list;
+mod quarantine;
 mod remove;
 mod replace;
 mod weight;
@@ -37,6 +38,9 @@ pub enum Command {
     Remove(remove::Arguments),
     /// Give the place of a dead node to a new one
     Replace(replace::Arguments),
+    /// What nodes keep although no row wants it, after the database went back in time
+    #[command(subcommand)]
+    Quarantine(quarantine::Command),
     /// Set a node's share relative to the others
     Weight(weight::Arguments),
 }
@@ -48,6 +52,7 @@ pub async fn run(command: Command) -> anyhow::Result<()> {
         Command::Drain(arguments) => drain::run(arguments).await,
         Command::Remove(arguments) => remove::run(arguments).await,
         Command::Replace(arguments) => replace::run(arguments).await,
+        Command::Quarantine(command) => quarantine::run(command).await,
         Command::Weight(arguments) => weight::run(arguments).await,
     }
 }
