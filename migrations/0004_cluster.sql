@@ -237,21 +237,6 @@ begin
                 and (e.moved is null or e.moved < v_before));
 end $$;
 
--- What a node process may ask for its own sweep: nothing, once it is not the newest registration.
-create function node_condemned(drive uuid, registration bigint, extents uuid[],
-    indexes smallint[], writers bigint[])
-returns setof integer language plpgsql volatile security definer
-set search_path = public, pg_temp as $$
-#variable_conflict use_column
-declare
-    v_number smallint;
-begin
-    select n.number into v_number from node n where n.drive = $1 and n.registration = $2;
-    if found then
-        return query select condemned_v1(v_number, $3, $4, $5, interval '60 s');
-    end if;
-end $$;
-
 create table job (
     name text collate "C" primary key,
     claimant bigint not null,
@@ -322,7 +307,7 @@ begin
     return cardinality(v_gone);
 end $$;
 
--- The role of node processes: of Sixfold's own it may call the three node functions and read
+-- The role of node processes: of Sixfold's own it may call the node functions (those whose names begin with node_) and read
 -- nothing. What PostgreSQL lets every role do it may do, too: it can take advisory locks and make
 -- large objects, so that whoever has its password can hold the cluster up, but not read or change
 -- a row. A node keeps one connection; a cluster of more nodes raises the limit. It can't log in
@@ -345,7 +330,6 @@ end $$;
 
 revoke all on function node_register(uuid, text, text, double precision) from public;
 revoke all on function node_heartbeat(uuid, bigint, text, bigint, bigint, bigint) from public;
-revoke all on function node_condemned(uuid, bigint, uuid[], smallint[], bigint[]) from public;
 revoke all on function register_node_v1(uuid, text, text, double precision) from public;
 revoke all on function heartbeat_v1(smallint, bigint, text, bigint, bigint, bigint)
     from public;
@@ -357,9 +341,7 @@ begin
     grant execute on function node_register(uuid, text, text, double precision) to sixfold_node;
     grant execute on function node_heartbeat(uuid, bigint, text, bigint, bigint, bigint)
         to sixfold_node;
-    grant execute on function node_condemned(uuid, bigint, uuid[], smallint[], bigint[])
-        to sixfold_node;
 exception
     when undefined_object then
-        raise notice 'grant execute on node_register, node_heartbeat and node_condemned to the role of the nodes';
+        raise notice 'grant execute on node_register and node_heartbeat to the role of the nodes';
 end $$;

@@ -3,6 +3,7 @@
 //! Every job is idempotent and safe when two processes run it at once; its state is in the
 //! database, and what it did is visible to the operator.
 
+mod check;
 mod collect;
 mod end_leases;
 mod expire_uploads;
@@ -14,6 +15,7 @@ mod sweep;
 #[cfg(test)]
 mod tests;
 
+pub use check::{Check, CheckState, Count, NAME as CHECK, Phase, Unwanted};
 pub use collect::Collect;
 pub use end_leases::EndLeases;
 pub use expire_uploads::ExpireUploads;
@@ -25,7 +27,7 @@ pub use sweep::Sweep;
 
 use crate::data::{CurrentLease, Data};
 use crate::meta::Meta;
-use crate::nodes::{Directory, Liveness};
+use crate::nodes::{Directory, Entry, Liveness};
 use sixfold_proto::chunks::Chunks;
 use sixfold_proto::name::NodeNumber;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -34,6 +36,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub trait Nodes: Send + Sync + 'static {
     /// The node, unless it is known to be away.
     fn node(&self, number: NodeNumber) -> Option<Arc<dyn Chunks>>;
+    /// Whether what the node says of its drive can be believed: an embedded node whose drive was
+    /// taken away answers on, and is not heard of any more.
+    fn is_heard(&self, _number: NodeNumber) -> bool {
+        true
+    }
 }
 
 impl Nodes for Directory {
@@ -44,6 +51,10 @@ impl Nodes for Directory {
             return None;
         }
         Some(entry.node()?.clone())
+    }
+
+    fn is_heard(&self, number: NodeNumber) -> bool {
+        self.snapshot().entry(number).is_some_and(Entry::is_heard)
     }
 }
 

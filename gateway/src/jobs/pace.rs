@@ -24,6 +24,8 @@ pub struct Paces {
     pub sweep: JobPace,
     /// How often missing chunks are looked for.
     pub heal: JobPace,
+    /// How often is looked whether a check was asked for, and how what it found is.
+    pub check: JobPace,
     /// How often chunks that should be on another node are looked for.
     pub rebalance: JobPace,
     /// How often idle uploads are looked for.
@@ -50,6 +52,7 @@ impl Default for Paces {
                 between: Duration::from_millis(100),
             },
             heal: JobPace { first_after: seconds(10), every: seconds(10), between: breath },
+            check: JobPace { first_after: seconds(1), every: seconds(1), between: breath },
             rebalance: JobPace { first_after: seconds(10), every: seconds(10), between: breath },
             expire_uploads: JobPace {
                 first_after: seconds(60),

@@ -2,8 +2,9 @@
 //! aborted writes, of moves, and of collections that a node was away from.
 //!
 //! A unit of work is a page of one node. The rule for deleting is the database's
-//! ([`Meta::condemned`]) and the node's (the copy number must still be the one listed). What a node
-//! keeps because the database went back in time is only counted.
+//! ([`Meta::condemned`]) and the node's (the copy number must still be the one listed). Copies that a
+//! node keeps because the database went back in time are only counted, and nothing is deleted while
+//! the node has not seen the very database whose rows are asked.
 
 use super::{Job, JobPace, Nodes, Paces, Progress, lock};
 use crate::meta::Meta;
@@ -12,10 +13,10 @@ use crate::points::crash_point;
 use anyhow::Context;
 use async_trait::async_trait;
 use futures::StreamExt;
-use sixfold_proto::chunks::{Chunks, NodeError};
+use sixfold_proto::chunks::{ChunkEntry, Chunks, NodeError};
 use sixfold_proto::history::Memory;
 use sixfold_proto::name::{ChunkName, CopyNumber, NodeNumber};
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -35,8 +36,8 @@ struct Round {
     nodes: VecDeque<NodeNumber>,
     /// The last chunk seen on the current one.
     after: Option<ChunkName>,
-    /// What the current one keeps so far although no row wants it: chunks and bytes.
-    quarantined: (u64, u64),
+    /// What the current one keeps so far; `None` before its first page.
+    tally: Option<Tally>,
 }
 
 /// The job `sweep`.
@@ -72,41 +73,61 @@ impl Sweep {
     }
 
     /// Goes on behind `after`, or with the next node.
-    fn advance(&self, after: Option<ChunkName>) {
+    fn advance(&self, after: Option<ChunkName>, tally: Option<Tally>) {
         let mut round = lock(&self.round);
-        round.after = after;
+        (round.after, round.tally) = (after, tally);
         if after.is_none() {
-            round.quarantined = (0, 0);
+            round.tally = None;
             round.nodes.pop_front();
         }
     }
 
-    /// Counts what a node keeps, and notes it after its last page.
-    async fn count(&self, number: NodeNumber, swept: &Swept) -> anyhow::Result<()> {
-        let (chunks, bytes) = {
-            let mut round = self.round.lock().unwrap_or_else(PoisonError::into_inner);
-            let (chunks, bytes) = round.quarantined;
-            round.quarantined = (chunks + swept.quarantined, bytes + swept.quarantined_bytes);
-            round.quarantined
-        };
-        if swept.next.is_none() {
-            self.meta.count_quarantine(number, chunks, bytes).await?;
+    /// Goes on behind a page. What the node keeps is noted after its last one; where that changed
+    /// under way, the node's next turn counts it anew.
+    async fn note(&self, number: NodeNumber, swept: &Swept) -> anyhow::Result<()> {
+        let before = lock(&self.round).tally.unwrap_or(Tally::of_nothing(swept.tally.kept));
+        if before.kept != swept.tally.kept {
+            self.advance(None, None);
+            return Ok(());
         }
+        let tally = Tally {
+            kept: before.kept,
+            chunks: before.chunks + swept.tally.chunks,
+            bytes: before.bytes + swept.tally.bytes,
+        };
+        if swept.next.is_none() && tally.kept > CopyNumber(0) {
+            self.meta.count_quarantine(number, tally.kept, tally.chunks, tally.bytes).await?;
+        }
+        self.advance(swept.next, Some(tally));
         Ok(())
     }
 }
 
+/// What a node keeps although no row wants it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Tally {
+    /// Copies up to this number are kept.
+    kept: CopyNumber,
+    /// Those of them that no row wants.
+    chunks: u64,
+    /// Their bytes.
+    bytes: u64,
+}
+
+impl Tally {
+    fn of_nothing(kept: CopyNumber) -> Self {
+        Self { kept, chunks: 0, bytes: 0 }
+    }
+}
+
 /// What came of a page.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Swept {
     /// Copies that were deleted.
-    pub(super) count: u64,
+    count: u64,
     /// Where the next page begins; `None` after the last.
     pub(super) next: Option<ChunkName>,
-    /// Copies that no row wants and that are kept: the database went back in time.
-    quarantined: u64,
-    /// Their bytes.
-    quarantined_bytes: u64,
+    tally: Tally,
 }
 
 /// Sweeps a page of a node. What was moved away is left for `kept`.
@@ -120,27 +141,21 @@ pub(super) async fn sweep_page(
     // Asked for before the rows are looked at: they are those of a database that the node knows.
     let memory = tokio::time::timeout(CALL_LIMIT, node.health()).await??.memory;
     let entries = tokio::time::timeout(CALL_LIMIT, node.list(after, PAGE)).await??;
-    let copies: Vec<_> =
-        entries.iter().map(|entry| (entry.name, entry.writer, entry.copy)).collect();
     let next = (entries.len() == PAGE).then(|| entries.last().map(|e| e.name)).flatten();
-    let mut swept = Swept { next, ..Swept::default() };
-    if copies.is_empty() {
-        return Ok(swept);
+    let (aside, judged): (Vec<_>, Vec<_>) =
+        entries.into_iter().partition(|entry| entry.copy <= memory.kept);
+    let tally = in_quarantine(meta, number, &aside, memory.kept).await?;
+    let copies: Vec<_> =
+        judged.iter().map(|entry| (entry.name, entry.writer, entry.copy)).collect();
+    let mut condemned = Vec::new();
+    if !copies.is_empty() {
+        condemned = meta.condemned(number, &copies, kept).await?;
     }
-    let mut condemned = meta.condemned(number, &copies, kept).await?;
     crash_point!("sweep.condemned");
     if condemned.is_empty() || !knows(meta, memory).await? {
-        return Ok(swept);
+        return Ok(Swept { count: 0, next, tally });
     }
-    condemned.retain(|(_, copy)| {
-        *copy > memory.kept || {
-            swept.quarantined += 1;
-            let entry = entries.iter().find(|entry| entry.copy == *copy);
-            swept.quarantined_bytes += entry.map_or(0, |entry| entry.size_bytes);
-            false
-        }
-    });
-    swept.count = condemned.len() as u64;
+    let count = condemned.len() as u64;
     let mut deletes = futures::stream::iter(condemned)
         .map(|(name, copy)| delete(node, name, copy))
         .buffer_unordered(CALLS);
@@ -148,15 +163,34 @@ pub(super) async fn sweep_page(
         result?;
         crash_point!("sweep.chunk_deleted");
     }
-    if swept.count > 0 {
-        tracing::info!(node.number = number.0, chunk_count = swept.count, "swept chunks");
+    tracing::info!(node.number = number.0, chunk_count = count, "swept chunks");
+    Ok(Swept { count, next, tally })
+}
+
+/// Counts what no row wants of the copies that are kept. That a writer of one lives says nothing
+/// here: its commit may be what the database lost.
+async fn in_quarantine(
+    meta: &dyn Meta,
+    number: NodeNumber,
+    aside: &[ChunkEntry],
+    kept: CopyNumber,
+) -> anyhow::Result<Tally> {
+    let mut tally = Tally::of_nothing(kept);
+    if aside.is_empty() {
+        return Ok(tally);
     }
-    Ok(swept)
+    let names = aside.iter().map(|entry| entry.name).collect::<Vec<_>>();
+    let unplaced = meta.unplaced(number, &names).await?.into_iter().collect::<HashSet<_>>();
+    for entry in aside.iter().filter(|entry| unplaced.contains(&entry.name)) {
+        tally.chunks += 1;
+        tally.bytes += entry.size_bytes;
+    }
+    Ok(tally)
 }
 
 /// Whether the rows are those of a database that the node has seen lately. Until it has, it can't
 /// say what it keeps, and nothing is deleted for want of a row.
-async fn knows(meta: &dyn Meta, memory: Memory) -> anyhow::Result<bool> {
+pub(super) async fn knows(meta: &dyn Meta, memory: Memory) -> anyhow::Result<bool> {
     match memory.mark {
         Some(mark) => Ok(meta.is_recent(mark).await?),
         None => Ok(false),
@@ -179,18 +213,17 @@ impl Job for Sweep {
         }
         let Some((number, after)) = self.position() else { return Ok(Progress::Idle(0)) };
         let Some(node) = self.nodes.node(number) else {
-            self.advance(None);
+            self.advance(None, None);
             return Ok(self.progress(0));
         };
         match sweep_page(&*self.meta, number, &*node, after, self.kept).await {
             Ok(swept) => {
-                self.count(number, &swept).await?;
-                self.advance(swept.next);
+                self.note(number, &swept).await?;
                 Ok(self.progress(swept.count))
             }
             // The next round comes back to it; the other nodes are not kept waiting.
             Err(error) => {
-                self.advance(None);
+                self.advance(None, None);
                 Err(error).with_context(|| format!("sweep node {number}"))
             }
         }

@@ -241,3 +241,15 @@ async fn f14_by_a_database_that_the_node_does_not_know_nothing_is_swept() {
     node.remember(Memory { mark: Some(seen.mark), kept: CopyNumber(0) });
     assert_eq!(world.sweep().await, 1, "given up");
 }
+
+/// The lease of a writer may outlive its lost commit by hours.
+#[tokio::test]
+async fn f14_what_is_kept_is_counted_although_its_writer_lives() {
+    let world = World::new().await;
+    world.write().await;
+    let kept = CopyNumber(1);
+    let seen = world.meta.witness(NodeNumber(2), &[], kept, false).await.unwrap();
+    world.six.0[&NodeNumber(2)].remember(Memory { mark: Some(seen.mark), kept });
+    world.sweep().await;
+    assert_eq!(world.meta.quarantines().await.unwrap()[0].chunks, Some(1));
+}

@@ -1,6 +1,7 @@
 //! An object's rows behind one interface: PostgreSQL, and an in-memory model that is the
 //! executable specification. The only place with SQL; it knows no bytes of objects.
 
+pub mod checks;
 #[cfg(test)]
 mod cluster_tests;
 #[cfg(test)]
@@ -241,6 +242,8 @@ pub trait Meta: Send + Sync + 'static {
         copies: &[(ChunkName, LeaseId, CopyNumber)],
         kept: Duration,
     ) -> Result<Vec<(ChunkName, CopyNumber)>>;
+    /// Of these chunks, those that no row places on `node`, whoever wrote them and when.
+    async fn unplaced(&self, node: NodeNumber, chunks: &[ChunkName]) -> Result<Vec<ChunkName>>;
 
     /// Takes or keeps the claim of a job that one process does for all, and says what it does.
     /// `false`: another process has it, was heard of within `lasts`, and its lease lives.
@@ -264,7 +267,8 @@ pub trait Meta: Send + Sync + 'static {
     async fn forget_jobs(&self, silent: Duration) -> Result<()>;
     /// How much waits for background work.
     async fn backlogs(&self) -> Result<Backlogs>;
-    /// Takes chunks for missing that `node` found rotten, as far as they are placed there.
+    /// Takes chunks for missing that `node` found rotten or does not have, as far as they are placed
+    /// there.
     async fn mark_rotten(&self, node: NodeNumber, chunks: &[ChunkName]) -> Result<()>;
 
     // --- the database's history ---
@@ -281,8 +285,15 @@ pub trait Meta: Send + Sync + 'static {
     ) -> Result<Witnessed>;
     /// Whether a mark is part of the history, and of the last minutes.
     async fn is_recent(&self, mark: Mark) -> Result<bool>;
-    /// Notes how many copies a node keeps that no row wants, and their bytes.
-    async fn count_quarantine(&self, node: NodeNumber, chunks: u64, bytes: u64) -> Result<()>;
+    /// Notes how many of the copies up to `kept` no row wants on a node, and their bytes. Nothing
+    /// happens when the node keeps something else by now.
+    async fn count_quarantine(
+        &self,
+        node: NodeNumber,
+        kept: CopyNumber,
+        chunks: u64,
+        bytes: u64,
+    ) -> Result<()>;
     /// The nodes that keep what no row wants, by number.
     async fn quarantines(&self) -> Result<Vec<Quarantine>>;
     /// Gives up what a node keeps, up to `kept`; the node learns it when it asks next. `false`: it

@@ -107,11 +107,15 @@ impl Entry {
         self.liveness() != Liveness::Dead && self.node.as_ref().is_some_and(is_closed)
     }
 
-    /// Whether it takes new chunks, or would if it had room. An embedded node whose drive is gone
-    /// answers from what it has open, but its heartbeats, which look at the drive, have stopped.
+    /// Whether its heartbeats, which look at the drive, go on where only they can tell: an embedded
+    /// node whose drive is gone answers from what it has open.
+    pub fn is_heard(&self) -> bool {
+        !self.is_embedded || self.silence.age(None) < self.limits.dead_after
+    }
+
+    /// Whether it takes new chunks, or would if it had room.
     pub fn is_in_service(&self) -> bool {
-        let is_heard = !self.is_embedded || self.silence.age(None) < self.limits.dead_after;
-        is_heard && (self.is_usable() || self.is_only_full())
+        self.is_heard() && (self.is_usable() || self.is_only_full())
     }
 
     fn refusal(&self) -> Option<Refusal> {

@@ -14,8 +14,9 @@ use crate::http::front::{Front, FrontSettings};
 use crate::http::health::Health;
 use crate::http::listener::{self, Limits};
 use crate::http::tls::Tls;
-use crate::jobs::{self, JobPace, Mover, Paces, Runner};
+use crate::jobs::{self, Check, JobPace, Mover, Nodes, Paces, Runner};
 use crate::lease::Lease;
+use crate::meta::checks::Checks;
 use crate::meta::pg::Pg;
 use crate::meta::{Meta, MetaError};
 use crate::metrics::{Certificate, Scrape, Sources};
@@ -104,6 +105,8 @@ pub(super) struct Parts {
     /// The database, for what only it can tell.
     pub(super) pg: Pg,
     pub(super) meta: Arc<dyn Meta>,
+    /// The same rows.
+    pub(super) checks: Arc<dyn Checks>,
     pub(super) keys: Arc<Keys>,
     pub(super) directory: Arc<Directory>,
     pub(super) lease: Arc<Lease>,
@@ -199,8 +202,12 @@ impl Parts {
         self.shutdown.spawn("lease of movers", async move { movers.keep(&token).await });
         self.shutdown.spawn("directory", Arc::clone(&self.directory).watch(stop.clone()));
         let movers = Arc::clone(&self.movers) as Arc<dyn CurrentLease>;
-        let mover = Mover::new(data.clone(), movers);
-        let jobs = jobs::all(&self.meta, &self.directory, &mover, &paces(config));
+        let mover = Mover::new(data.clone(), Arc::clone(&movers));
+        let paces = paces(config);
+        let mut jobs = jobs::all(&self.meta, &self.directory, &mover, &paces);
+        let (meta, checks) = (Arc::clone(&self.meta), Arc::clone(&self.checks));
+        let nodes = Arc::clone(&self.directory) as Arc<dyn Nodes>;
+        jobs.push(Arc::new(Check::new(meta, checks, nodes, movers, &paces)));
         let runner = Runner::default();
         runner.start(jobs, &self.shutdown);
         let directory = Arc::clone(&self.directory);
@@ -323,6 +330,7 @@ fn paces(config: &Config) -> Paces {
         collect_after: times.freed_for,
         sweep: at(defaults.sweep, times.sweep_every),
         heal: at(defaults.heal, times.heal_every),
+        check: defaults.check,
         rebalance: at(defaults.rebalance, times.rebalance_every),
         expire_uploads: at(defaults.expire_uploads, times.expire_every),
         upload_idle: times.upload_idle,

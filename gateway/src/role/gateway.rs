@@ -43,8 +43,8 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let movers = Lease::begin(Arc::clone(&meta), "gateway, moving chunks", pace).await?;
 
     let shutdown = Shutdown::new(config.http.drain + assembly::STOP_MARGIN);
-    let drives = Vec::new();
-    let parts = Parts { pg, meta, keys, directory, lease, movers, drives, shutdown };
+    let (drives, checks) = (Vec::new(), Arc::new(pg.clone()));
+    let parts = Parts { pg, meta, checks, keys, directory, lease, movers, drives, shutdown };
     let (address, admin) = (listeners.s3.local_addr()?, listeners.admin.local_addr()?);
     let served = parts
         .serve(&config, listeners, &mut signals, recorded, || {

@@ -3,6 +3,7 @@
 
 pub mod admin;
 pub mod assembly;
+pub mod check;
 pub mod config;
 pub mod gateway;
 pub mod health;
@@ -56,6 +57,8 @@ enum Command {
     /// Storage nodes
     #[command(subcommand)]
     Node(node::Command),
+    /// Compare the rows with what the nodes have, and heal what is missing
+    Check(check::Arguments),
     /// Background work
     #[command(subcommand)]
     Job(job::Command),
@@ -82,6 +85,7 @@ pub fn main() -> ExitCode {
         Command::Health(arguments) => once(health::run(arguments)),
         Command::Key(command) => once(key::run(command)),
         Command::Node(command) => once(node::run(command)),
+        Command::Check(arguments) => return ended(once(check::run(arguments))),
         Command::Job(command) => once(job::run(command)),
         Command::Config(command) => config::run(&command),
         Command::Version { json } => {
@@ -89,8 +93,12 @@ pub fn main() -> ExitCode {
             Ok(())
         }
     };
+    ended(result.map(|()| ExitCode::SUCCESS))
+}
+
+fn ended(result: anyhow::Result<ExitCode>) -> ExitCode {
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("sixfold: {error:#}");
             let is_config = error.is::<crate::config::ConfigError>();
@@ -109,7 +117,7 @@ fn version(as_json: bool) {
 }
 
 /// Runs a command that ends by itself.
-fn once(command: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+fn once<T>(command: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(command)
 }
 

@@ -92,7 +92,8 @@ async fn prepare(config: &Config, home: &Home, database: &Database) -> anyhow::R
     let lease = Lease::begin(Arc::clone(&meta), "server", config.times.lease_renewal).await?;
     let pace = LeasePace::of_movers(config.times.lease_renewal);
     let movers = Lease::begin(Arc::clone(&meta), "server, moving chunks", pace).await?;
-    let parts = Parts { pg, meta, keys, directory, lease, movers, drives, shutdown };
+    let checks = Arc::new(pg.clone());
+    let parts = Parts { pg, meta, checks, keys, directory, lease, movers, drives, shutdown };
     Ok(Prepared { parts, root, metadata, master_key: key_file })
 }
 

@@ -117,13 +117,30 @@ async fn marks_are_known_to_their_history_only(meta: &dyn Meta) {
     assert!(!meta.is_recent(strange).await.unwrap());
 }
 
+/// Whatever was committed since the newest mark may be lost with a promotion, however short the time.
+#[tokio::test]
+async fn f14_marks_of_before_a_promotion_are_unknown() {
+    let (pg, _) = super::pg().await;
+    let before = pg.witness(NODE, &[], NOTHING, false).await.unwrap().mark;
+    assert!(pg.is_recent(before).await.unwrap());
+    // As if the database were promoted now.
+    let promoted = "update mark set timeline = timeline - 1";
+    sqlx::raw_sql(promoted).execute(pg.pool()).await.unwrap();
+    assert!(!pg.is_recent(before).await.unwrap());
+    let answer = pg.witness(NODE, &[before], NOTHING, false).await.unwrap();
+    assert_eq!((answer.mark.number, answer.known), (before.number + 1, vec![]));
+    let again = pg.witness(NODE, &[answer.mark, before], NOTHING, false).await.unwrap();
+    assert_eq!((again.mark, again.known), (answer.mark, vec![answer.mark]));
+}
+
 async fn what_nodes_keep_is_listed_and_given_up(meta: &dyn Meta) {
     let told = |kept| meta.witness(NODE, &[], CopyNumber(kept), false);
     told(0).await.unwrap();
     assert_eq!(meta.quarantines().await.unwrap(), []);
     told(50).await.unwrap();
-    meta.count_quarantine(NODE, 7, 700).await.unwrap();
-    meta.count_quarantine(NodeNumber(4), 1, 1).await.unwrap();
+    meta.count_quarantine(NODE, CopyNumber(50), 7, 700).await.unwrap();
+    meta.count_quarantine(NODE, CopyNumber(49), 0, 0).await.unwrap();
+    meta.count_quarantine(NodeNumber(4), CopyNumber(50), 1, 1).await.unwrap();
     told(50).await.unwrap();
     let row = meta.quarantines().await.unwrap().remove(0);
     assert_eq!(

@@ -69,6 +69,7 @@ on_both!(
     freed_bodies_wait_for_reads,
     freed_bodies_wait_for_reads_that_were_published_late,
     only_unwanted_copies_of_ended_writers_are_condemned,
+    chunks_that_no_row_places_there_are_told_apart,
 );
 
 fn content(size: u64) -> Content {
@@ -512,4 +513,13 @@ async fn only_unwanted_copies_of_ended_writers_are_condemned(meta: &dyn Meta) {
     // Chunk 1 of the kept extent is placed on node 2: here it is a copy moved away.
     assert_eq!(condemned, [(chunk(&kept, 1), CopyNumber(2)), (chunk(&aborted, 0), CopyNumber(3)),]);
     assert_eq!(meta.condemned(on_first, &[], NOW).await.unwrap(), []);
+}
+
+async fn chunks_that_no_row_places_there_are_told_apart(meta: &dyn Meta) {
+    let (bucket, lease) = (bucket(meta).await, meta.begin_lease("test").await.unwrap());
+    let kept = put(meta, lease, &bucket, "key").await;
+    let chunks = [chunk(&extent(lease, Scheme::FourTwo), 0), chunk(&kept, 0), chunk(&kept, 1)];
+    let unplaced = meta.unplaced(NodeNumber(1), &chunks).await.unwrap();
+    assert_eq!(unplaced, [chunks[0], chunks[2]], "whether or not the writer lives");
+    assert_eq!(meta.unplaced(NodeNumber(1), &[]).await.unwrap(), []);
 }

@@ -2,6 +2,7 @@
 //! passes all of it. A case is an `async fn` over the interface, named for what it shows.
 
 mod bucket;
+mod checks;
 mod delete;
 pub(super) mod fixture;
 mod list;
@@ -65,4 +66,7 @@ cases! {
         checks_the_condition, gives_up_and_frees, completes_an_empty_object,
         f35_expires_only_idle_ones, lists_uploads_in_pages, lists_parts_in_pages,
         belongs_to_one_key;
+    checks:
+        does_one_after_the_other, keeps_a_bounded_number, walks_by_extent, keeps_findings,
+        names_what_it_found, names_a_bounded_number, names_what_was_completed_since;
 }

@@ -176,3 +176,17 @@ pub(super) fn condemned(
         .map(|(name, _, copy)| (*name, *copy))
         .collect())
 }
+
+#[allow(clippy::unnecessary_wraps)] // As PostgreSQL's, which may fail.
+pub(super) fn unplaced(
+    state: &mut State,
+    node: NodeNumber,
+    chunks: &[ChunkName],
+) -> Result<Vec<ChunkName>> {
+    let is_placed = |name: &ChunkName| {
+        extents(state).any(|extent| {
+            extent.id == name.extent && extent.placement[name.index.as_usize()] == node
+        })
+    };
+    Ok(chunks.iter().filter(|name| !is_placed(name)).copied().collect())
+}

@@ -69,10 +69,12 @@ pub(super) fn is_recent(state: &mut State, mark: Mark) -> Result<bool> {
 pub(super) fn count_quarantine(
     state: &mut State,
     node: NodeNumber,
+    kept: CopyNumber,
     chunks: u64,
     bytes: u64,
 ) -> Result<()> {
-    if let Some(row) = state.history.kept.get_mut(&node) {
+    let row = state.history.kept.get_mut(&node);
+    if let Some(row) = row.filter(|row| row.copy == kept) {
         row.counted = Some((chunks, bytes));
     }
     Ok(())

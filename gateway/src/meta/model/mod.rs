@@ -6,6 +6,7 @@ mod background;
 mod bucket;
 #[cfg(all(test, feature = "simulation"))]
 mod census;
+mod checks;
 mod chunks;
 mod history;
 mod jobs;
@@ -208,6 +209,9 @@ impl Meta for Model {
     ) -> Result<Vec<(ChunkName, CopyNumber)>> {
         chunks::condemned(&mut self.state(), node, copies, kept)
     }
+    async fn unplaced(&self, node: NodeNumber, chunks: &[ChunkName]) -> Result<Vec<ChunkName>> {
+        chunks::unplaced(&mut self.state(), node, chunks)
+    }
     async fn claim_job(
         &self,
         name: &str,
@@ -247,8 +251,14 @@ impl Meta for Model {
     async fn is_recent(&self, mark: Mark) -> Result<bool> {
         history::is_recent(&mut self.state(), mark)
     }
-    async fn count_quarantine(&self, node: NodeNumber, chunks: u64, bytes: u64) -> Result<()> {
-        history::count_quarantine(&mut self.state(), node, chunks, bytes)
+    async fn count_quarantine(
+        &self,
+        node: NodeNumber,
+        kept: CopyNumber,
+        chunks: u64,
+        bytes: u64,
+    ) -> Result<()> {
+        history::count_quarantine(&mut self.state(), node, kept, chunks, bytes)
     }
     async fn quarantines(&self) -> Result<Vec<Quarantine>> {
         history::quarantines(&mut self.state())

@@ -29,6 +29,7 @@ pub(super) struct State {
     pub(super) jobs: super::jobs::Jobs,
     pub(super) reports: super::background::Reports,
     pub(super) history: super::history::History,
+    pub(super) checks: super::checks::CheckRows,
     pub(super) users: super::users::Users,
     pub(super) nodes: super::nodes::Nodes,
     clock: Clock,

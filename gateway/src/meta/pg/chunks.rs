@@ -85,17 +85,37 @@ pub(super) async fn condemned(
     .fetch_all(pool)
     .await
     .map_err(from_sqlx)?;
-    positions.into_iter().map(|position| named(copies, position)).collect()
+    let copies = at_positions(copies, &positions)?;
+    Ok(copies.into_iter().map(|(name, _, copy)| (name, copy)).collect())
 }
 
-/// The copy at a position, which PostgreSQL counts from 1.
-fn named(
-    copies: &[(ChunkName, LeaseId, CopyNumber)],
-    position: i32,
-) -> Result<(ChunkName, CopyNumber)> {
-    usize::try_from(position)
-        .ok()
-        .and_then(|position| copies.get(position.checked_sub(1)?))
-        .map(|(name, _, copy)| (*name, *copy))
-        .ok_or_else(|| broken("a position that was not asked for"))
+pub(super) async fn unplaced(
+    pool: &PgPool,
+    node: NodeNumber,
+    chunks: &[ChunkName],
+) -> Result<Vec<ChunkName>> {
+    let extents: Vec<_> = chunks.iter().map(|name| name.extent.to_uuid()).collect();
+    let indexes: Vec<_> = chunks.iter().map(|name| i16::from(name.index.get())).collect();
+    let positions = sqlx::query_scalar!(
+        r#"select c.position::integer as "position!"
+        from unnest($2::uuid[], $3::smallint[]) with ordinality as c (extent, chunk, position)
+        where not exists (
+            select from extent e join placement p on p.id = e.placement_id
+            where e.id = c.extent and p.nodes[c.chunk + 1] = $1)
+        order by c.position"#,
+        node_number(node)?,
+        &extents,
+        &indexes
+    )
+    .fetch_all(pool)
+    .await
+    .map_err(from_sqlx)?;
+    at_positions(chunks, &positions)
+}
+
+/// Those at these positions, which PostgreSQL counts from 1.
+fn at_positions<T: Copy>(all: &[T], positions: &[i32]) -> Result<Vec<T>> {
+    let at = |position: &i32| all.get(usize::try_from(*position).ok()?.checked_sub(1)?).copied();
+    let found = positions.iter().map(at).collect::<Option<Vec<_>>>();
+    found.ok_or_else(|| broken("a position that was not asked for"))
 }

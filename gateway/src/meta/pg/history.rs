@@ -40,11 +40,9 @@ pub(super) async fn witness(
     })
 }
 
-/// Five minutes are far more than a node needs to see a new mark.
 pub(super) async fn is_recent(pool: &PgPool, mark: Mark) -> Result<bool> {
     sqlx::query_scalar!(
-        r#"select exists (select from mark where number = $1 and tag = $2
-            and made > clock_timestamp() - interval '5 minutes') as "is_recent!""#,
+        r#"select is_recent_mark_v1($1, $2) as "is_recent!""#,
         size_number(mark.number)?,
         mark.tag
     )
@@ -53,15 +51,18 @@ pub(super) async fn is_recent(pool: &PgPool, mark: Mark) -> Result<bool> {
     .map_err(from_sqlx)
 }
 
+/// What was counted of something else than it keeps by now is not noted.
 pub(super) async fn count_quarantine(
     pool: &PgPool,
     node: NodeNumber,
+    kept: CopyNumber,
     chunks: u64,
     bytes: u64,
 ) -> Result<()> {
     sqlx::query!(
-        "update quarantine set chunks = $2, bytes = $3, counted = clock_timestamp() where node = $1",
+        "update quarantine set chunks = $3, bytes = $4 where node = $1 and kept = $2",
         node_number(node)?,
+        size_number(kept.0)?,
         size_number(chunks)?,
         size_number(bytes)?
     )

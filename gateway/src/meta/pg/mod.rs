@@ -5,6 +5,7 @@ mod background;
 mod bucket;
 mod calls;
 mod changes;
+mod checks;
 mod chunks;
 mod columns;
 mod connect;
@@ -296,6 +297,9 @@ impl Meta for Pg {
     ) -> Result<Vec<(ChunkName, CopyNumber)>> {
         call!(self.within("condemned"), chunks::condemned(&self.pool, node, copies, kept))
     }
+    async fn unplaced(&self, node: NodeNumber, chunks: &[ChunkName]) -> Result<Vec<ChunkName>> {
+        within(chunks::unplaced(&self.pool, node, chunks)).await
+    }
     async fn claim_job(
         &self,
         name: &str,
@@ -335,8 +339,14 @@ impl Meta for Pg {
     async fn is_recent(&self, mark: Mark) -> Result<bool> {
         within(history::is_recent(&self.pool, mark)).await
     }
-    async fn count_quarantine(&self, node: NodeNumber, chunks: u64, bytes: u64) -> Result<()> {
-        within(history::count_quarantine(&self.pool, node, chunks, bytes)).await
+    async fn count_quarantine(
+        &self,
+        node: NodeNumber,
+        kept: CopyNumber,
+        chunks: u64,
+        bytes: u64,
+    ) -> Result<()> {
+        within(history::count_quarantine(&self.pool, node, kept, chunks, bytes)).await
     }
     async fn quarantines(&self) -> Result<Vec<Quarantine>> {
         within(history::quarantines(&self.pool)).await

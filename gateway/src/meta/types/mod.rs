@@ -1,12 +1,14 @@
 //! What the rows say, in the words of the design.
 
 mod background;
+mod checks;
 mod cluster;
 mod healing;
 mod objects;
 mod uploads;
 
 pub use background::{Backlogs, JobStanding, Quarantine};
+pub use checks::{CheckRun, Checked, Finding, FoundName, NameCursor, Named, Outcome};
 pub use cluster::{AccessKey, NodeCondition, NodeRow, NodeState, User, UserId};
 pub use healing::{Claimant, ExtentCursor, JobRow, Lost, Move, Placed, RiskCursor};
 pub use objects::{

@@ -59,7 +59,7 @@ proptest! {
     /// Whatever happens to the database: as long as the last mark seen of some history is unknown
     /// to it, what was made under that is kept.
     #[test]
-    fn nothing_made_under_a_lost_history_is_ever_let_go(
+    fn f14_nothing_made_under_a_lost_history_is_ever_let_go(
         steps in proptest::collection::vec((0..4_u8, 0..6_usize), 1..60),
     ) {
         let mut databases = vec![Database::default()];
