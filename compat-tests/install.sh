@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs the real clients that compat-tests runs. Idempotent: a second run takes seconds.
 #
-#   compat-tests/install.sh [STEP…]     steps: postgresql debian python js go mc java rust, all by default; demo
+#   compat-tests/install.sh [STEP…]     steps: postgresql debian prometheus python js go mc java rust, all by default; demo
 #
 # What isn't a Debian package goes below $SIXFOLD_CLIENTS (~/.cache/sixfold-clients), never into the system.
 # A client that can't be had is an error: the tests prove nothing about a client that is not there.
@@ -68,6 +68,22 @@ step_demo() { apt_install rclone curl python3; }
 
 step_debian() {
   apt_install rclone s3cmd restic awscli chromium chromium-driver python3-venv curl openssl curl openssl
+}
+
+# promtool tests the alerts. Only the program is taken out of its package: installed, the package
+# would start a server.
+step_prometheus() {
+  local folder=$clients/prometheus
+  [ -x "$folder/usr/bin/promtool" ] && return 0
+  command -v apt-get >/dev/null || die "no apt-get here; put promtool at $folder/usr/bin/promtool"
+  say "promtool, from Debian's package prometheus"
+  retry as_root env DEBIAN_FRONTEND=noninteractive apt-get update -q
+  rm -rf "$folder.new"
+  mkdir -p "$folder.new"
+  retry env -C "$folder.new" apt-get download -q prometheus
+  dpkg -x "$folder.new"/prometheus_*.deb "$folder.new"
+  rm -rf "$folder"
+  mv "$folder.new" "$folder"
 }
 
 # One virtual environment: name, then what pip is asked for.
@@ -148,7 +164,7 @@ step_rust() {
 mkdir -p "$clients/bin"
 : >"$log"
 steps=("$@")
-[ ${#steps[@]} -gt 0 ] || steps=(postgresql debian python js java go rust mc)
+[ ${#steps[@]} -gt 0 ] || steps=(postgresql debian prometheus python js java go rust mc)
 for step in "${steps[@]}"; do
   declare -F "step_$step" >/dev/null || die "unknown step: $step"
   "step_$step"

@@ -24,7 +24,7 @@ make() {
 for name in postgres.password owner.password node.password grafana.password; do
   random 16 | make "$name"
 done
-for name in cluster.secret master.key; do
+for name in cluster.secret master.key admin.token; do
   random 32 | make "$name"
 done
 

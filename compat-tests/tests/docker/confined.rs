@@ -74,6 +74,7 @@ impl Stand {
             .replace("0.0.0.0:9100", first)
             .replace("0.0.0.0:9000", first)
             .replace("0.0.0.0:9001", second)
+            .replace("0.0.0.0:9101", second)
     }
 
     /// Runs `words` as the service's container would.
@@ -249,7 +250,7 @@ async fn the_command_lines_of_the_compose_file_start_a_cluster() {
         nodes.iter().map(|(_, process)| process).for_each(check_confinement);
         gateways.iter().map(|(_, process)| process).for_each(check_confinement);
         let touch = ["touch", "/usr/local/bin/x", "/etc/x"].map(str::to_owned);
-        assert!(!stand.command("gateway1", &touch).status().unwrap().success());
+        assert!(!stand.command("gateway1", &touch).output().unwrap().status.success());
     }
 
     let signer = create_key(&stand);

@@ -1,4 +1,5 @@
-//! docker/: what its files name exists, and the command lines of the compose file start a cluster.
+//! docker/: what its files name exists, the command lines of the compose file start a cluster, and its
+//! alerts and dashboards ask for metrics that are there.
 //!
 //! No container engine is needed. The processes get the arguments, the variables and the account that
 //! their containers would give them; as root also a root file system that can't be written. What that
@@ -6,8 +7,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 #![allow(clippy::disallowed_methods)]
 
+mod alerts;
 mod compose;
 mod confined;
+mod dashboards;
+mod metrics;
 
 use compose::{root, services, stages, texts, variables, yaml};
 use serde_json::Value;
@@ -156,5 +160,38 @@ fn images_run_as_an_account_that_is_there_and_have_what_they_start() {
     assert!(ignored.lines().any(|line| line == "docker/secrets"));
     for needed in ["Cargo.lock", ".sqlx", "migrations", "proto", "lanes", "node", "gateway"] {
         assert!(root().join(needed).exists() && !ignored.lines().any(|line| line == needed));
+    }
+}
+
+#[test]
+fn the_arithmetic_of_the_page_is_right() {
+    let script = root().join("scripts/durability.py");
+    let output = Command::new("python3").arg(script).arg("--check").output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// Prometheus asks every gateway and node for metrics, at the ports that they have, with the token.
+#[test]
+fn whoever_has_metrics_is_asked_for_them() {
+    let compose = compose_file();
+    let mut expected = BTreeSet::new();
+    for (name, service) in services(&compose) {
+        let port = match service["image"].as_str() {
+            Some("sixfold-gateway") if name.starts_with("gateway") => 9001,
+            Some("sixfold-node") => 9101,
+            _ => continue,
+        };
+        assert!(texts(&service["secrets"]).contains(&"admin.token".to_owned()), "{name}");
+        expected.insert(format!("{name}:{port}"));
+    }
+    let prometheus = yaml("docker/prometheus/prometheus.yml");
+    let mut asked = BTreeSet::new();
+    for job in prometheus["scrape_configs"].as_array().unwrap() {
+        assert_eq!(job["authorization"]["credentials_file"], "/run/secrets/admin.token");
+        asked.extend(texts(&job["static_configs"][0]["targets"]));
+    }
+    assert_eq!(asked, expected);
+    for file in texts(&prometheus["rule_files"]) {
+        assert!(root().join("docker/prometheus").join(file).is_file());
     }
 }
