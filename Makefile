@@ -25,7 +25,7 @@ PREFIX ?= /usr/local
 
 ROOT_SHELL := $(if $(filter 0,$(shell id -u)),,sudo)
 
-.PHONY: help run build install reachable postgresql check test test-code test-long test-memory soak demo bench bench-quick bench-growth bench-micro profile docs sqlx deny
+.PHONY: help run build install reachable postgresql check test test-code test-long test-memory soak simulate demo bench bench-quick bench-growth bench-micro profile docs sqlx deny
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16

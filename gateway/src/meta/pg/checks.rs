@@ -5,7 +5,6 @@ use super::columns::{
     ExtentColumns, broken, node_number, placement_from, size_from, size_number, text_from,
     version_id,
 };
-use super::connect::within;
 use super::error::from_sqlx;
 use crate::meta::Result;
 use crate::meta::checks::{Checks, NAMES_PER_FINDING};
@@ -20,16 +19,16 @@ use uuid::Uuid;
 #[async_trait]
 impl Checks for Pg {
     async fn ask_check(&self, heals: bool) -> Result<Option<i64>> {
-        within(ask_check(&self.pool, heals)).await
+        self.calls.within("ask_check", ask_check(&self.pool, heals)).await
     }
     async fn withdraw_check(&self, run: i64) -> Result<()> {
-        within(withdraw_check(&self.pool, run)).await
+        self.calls.within("withdraw_check", withdraw_check(&self.pool, run)).await
     }
     async fn check(&self, run: i64) -> Result<Option<CheckRun>> {
-        within(check(&self.pool, Some(run))).await
+        self.calls.within("check", check(&self.pool, Some(run))).await
     }
     async fn next_check(&self) -> Result<Option<CheckRun>> {
-        within(check(&self.pool, None)).await
+        self.calls.within("next_check", check(&self.pool, None)).await
     }
     async fn step_check(
         &self,
@@ -38,16 +37,16 @@ impl Checks for Pg {
         is_done: bool,
         findings: &[Finding],
     ) -> Result<bool> {
-        within(step_check(&self.pool, run, state, is_done, findings)).await
+        self.calls.within("step_check", step_check(&self.pool, run, state, is_done, findings)).await
     }
     async fn extent_count(&self) -> Result<u64> {
-        within(extent_count(&self.pool)).await
+        self.calls.within("extent_count", extent_count(&self.pool)).await
     }
     async fn extents_by_id(&self, after: Option<ExtentId>, limit: usize) -> Result<Vec<Checked>> {
-        within(extents_by_id(&self.pool, after, limit)).await
+        self.calls.within("extents_by_id", extents_by_id(&self.pool, after, limit)).await
     }
     async fn extents_of(&self, ids: &[ExtentId]) -> Result<Vec<Checked>> {
-        within(extents_of(&self.pool, ids)).await
+        self.calls.within("extents_of", extents_of(&self.pool, ids)).await
     }
     async fn findings(
         &self,
@@ -56,10 +55,10 @@ impl Checks for Pg {
         after: Option<ExtentId>,
         limit: usize,
     ) -> Result<Vec<Finding>> {
-        within(findings(&self.pool, run, only_open, after, limit)).await
+        self.calls.within("findings", findings(&self.pool, run, only_open, after, limit)).await
     }
     async fn settle_findings(&self, run: i64, settled: &[(ExtentId, Outcome)]) -> Result<()> {
-        within(settle_findings(&self.pool, run, settled)).await
+        self.calls.within("settle_findings", settle_findings(&self.pool, run, settled)).await
     }
     async fn name_findings(
         &self,
@@ -67,7 +66,7 @@ impl Checks for Pg {
         after: &NameCursor,
         limit: usize,
     ) -> Result<Option<NameCursor>> {
-        let next = within(name_page(&self.pool, run, after, limit)).await?;
+        let next = self.calls.within("name_page", name_page(&self.pool, run, after, limit)).await?;
         Ok(next.or_else(|| after.next_kind()))
     }
     async fn finding_names(
@@ -75,7 +74,7 @@ impl Checks for Pg {
         run: i64,
         extents: &[ExtentId],
     ) -> Result<Vec<(ExtentId, FoundName)>> {
-        within(finding_names(&self.pool, run, extents)).await
+        self.calls.within("finding_names", finding_names(&self.pool, run, extents)).await
     }
 }
 

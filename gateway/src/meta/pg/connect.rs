@@ -2,14 +2,17 @@
 //! within [`CALL_LIMIT`] whatever the database does, and that the pool recovers by itself.
 
 use super::super::{MetaError, Result};
+use super::calls::Calls;
 use super::error::from_sqlx;
+use super::together::Gathering;
+use super::{Pg, nodes};
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection, PgConnection, PgPool, Postgres};
 use std::future::Future;
 use std::pin::pin;
 use std::str::FromStr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// The longest that a call may take, resolving an ambiguous commit included: 503 within 5 s.
@@ -38,6 +41,37 @@ const SUSPICION: Duration = Duration::from_secs(10);
 
 /// Statements kept prepared in each connection: more than there are in this program.
 const STATEMENT_CACHE: usize = 256;
+
+impl Pg {
+    /// Opens a pool of at most `max_connections` to the database named by `url`, without
+    /// connecting yet: a database that is away at the start is waited for like one that goes later.
+    pub fn open(url: &str, max_connections: u32) -> Result<Self> {
+        let pool = open(url, max_connections)?;
+        let (commits, look_ups) = (Gathering::new(&pool), Gathering::new(&pool));
+        Ok(Self { commits, look_ups, calls: Arc::new(Calls::new()), pool })
+    }
+
+    /// Tries to connect, and says where to and why not when that fails: the pool itself would only
+    /// say that its time is up.
+    pub async fn reach(&self) -> Result<()> {
+        reach(&self.pool).await
+    }
+
+    /// The pool, for migrations and for the checks at the start.
+    pub fn pool(&self) -> &PgPool {
+        &self.pool
+    }
+
+    /// Shows how many calls are under way and how the pool is.
+    pub fn show_metrics(&self) {
+        self.calls.show(&self.pool);
+    }
+
+    /// Lets node processes log in as the role `sixfold_node` with this password.
+    pub async fn set_node_password(&self, password: &str) -> Result<()> {
+        within(nodes::set_node_password(&self.pool, password)).await
+    }
+}
 
 /// Opens a pool, without connecting yet.
 pub(super) fn open(url: &str, max_connections: u32) -> Result<PgPool> {

@@ -40,7 +40,6 @@ use super::{FreedBody, Meta, Renewal, Result};
 use async_trait::async_trait;
 use calls::Calls;
 pub use connect::CALL_LIMIT;
-use connect::within;
 use futures::stream::BoxStream;
 use object::commit::Item;
 use object::find::LookUp;
@@ -64,37 +63,6 @@ pub struct Pg {
     look_ups: Gathering<LookUp>,
     /// Every call, bounded and measured.
     calls: Arc<Calls>,
-}
-
-impl Pg {
-    /// Opens a pool of at most `max_connections` to the database named by `url`, without
-    /// connecting yet: a database that is away at the start is waited for like one that goes later.
-    pub fn open(url: &str, max_connections: u32) -> Result<Self> {
-        let pool = connect::open(url, max_connections)?;
-        let (commits, look_ups) = (Gathering::new(&pool), Gathering::new(&pool));
-        Ok(Self { commits, look_ups, calls: Arc::new(Calls::new()), pool })
-    }
-
-    /// Tries to connect, and says where to and why not when that fails: the pool itself would only
-    /// say that its time is up.
-    pub async fn reach(&self) -> Result<()> {
-        connect::reach(&self.pool).await
-    }
-
-    /// The pool, for migrations and for the checks at the start.
-    pub fn pool(&self) -> &PgPool {
-        &self.pool
-    }
-
-    /// Shows how many calls are under way and how the pool is.
-    pub fn show_metrics(&self) {
-        self.calls.show(&self.pool);
-    }
-
-    /// Lets node processes log in as the role `sixfold_node` with this password.
-    pub async fn set_node_password(&self, password: &str) -> Result<()> {
-        within(nodes::set_node_password(&self.pool, password)).await
-    }
 }
 
 /// Awaits a call in the place where it is made: moving it on would copy kilobytes.
@@ -298,7 +266,7 @@ impl Meta for Pg {
         call!(self.within("condemned"), chunks::condemned(&self.pool, node, copies, kept))
     }
     async fn unplaced(&self, node: NodeNumber, chunks: &[ChunkName]) -> Result<Vec<ChunkName>> {
-        within(chunks::unplaced(&self.pool, node, chunks)).await
+        call!(self.within("unplaced"), chunks::unplaced(&self.pool, node, chunks))
     }
     async fn claim_job(
         &self,
@@ -334,10 +302,10 @@ impl Meta for Pg {
         kept: CopyNumber,
         is_first: bool,
     ) -> Result<Witnessed> {
-        within(history::witness(&self.pool, node, marks, kept, is_first)).await
+        call!(self.within("witness"), history::witness(&self.pool, node, marks, kept, is_first))
     }
     async fn is_recent(&self, mark: Mark) -> Result<bool> {
-        within(history::is_recent(&self.pool, mark)).await
+        call!(self.within("is_recent"), history::is_recent(&self.pool, mark))
     }
     async fn count_quarantine(
         &self,
@@ -346,13 +314,19 @@ impl Meta for Pg {
         chunks: u64,
         bytes: u64,
     ) -> Result<()> {
-        within(history::count_quarantine(&self.pool, node, kept, chunks, bytes)).await
+        call!(
+            self.within("count_quarantine"),
+            history::count_quarantine(&self.pool, node, kept, chunks, bytes)
+        )
     }
     async fn quarantines(&self) -> Result<Vec<Quarantine>> {
-        within(history::quarantines(&self.pool)).await
+        call!(self.within("quarantines"), history::quarantines(&self.pool))
     }
     async fn release_quarantine(&self, node: NodeNumber, kept: CopyNumber) -> Result<bool> {
-        within(history::release_quarantine(&self.pool, node, kept)).await
+        call!(
+            self.within("release_quarantine"),
+            history::release_quarantine(&self.pool, node, kept)
+        )
     }
     async fn create_user(&self, name: &str) -> Result<User> {
         call!(self.within("create_user"), users::create_user(&self.pool, name))
