@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, channel};
 use crate::clients::{folder, program};
 use crate::cluster::{ACCESS_KEY, SECRET_KEY};
 
-/// The running client program.
+/// The running client program; killed when dropped.
 #[derive(Debug)]
 pub struct Load {
     child: Child,
@@ -52,10 +52,17 @@ impl Load {
     ///
     /// # Panics
     /// When it ends badly.
-    pub fn finish(self) {
-        let Self { mut child, commands, .. } = self;
-        drop(commands);
-        assert!(child.wait().expect("a child").success(), "the client program failed");
+    pub fn finish(mut self) {
+        writeln!(self.commands, "end").expect("a running client program");
+        assert!(self.child.wait().expect("a child").success(), "the client program failed");
+    }
+}
+
+impl Drop for Load {
+    fn drop(&mut self) {
+        // One that has ended is not harmed.
+        drop(self.child.kill());
+        drop(self.child.wait());
     }
 }
 

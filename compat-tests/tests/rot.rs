@@ -61,8 +61,7 @@ async fn wait_until(what: &str, done: impl Fn() -> bool) {
 
 /// The chunks that scrubs found rotten, as `sixfold job list` tells.
 fn scrubs(server: &Server) -> Vec<serde_json::Value> {
-    let listed = server.administer(&["job", "list", "--json"]).stdout;
-    let mut jobs: Vec<serde_json::Value> = serde_json::from_slice(&listed).unwrap();
+    let mut jobs = server.job_list();
     jobs.retain(|job| job["job"] == "scrub");
     jobs
 }

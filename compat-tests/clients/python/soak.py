@@ -4,8 +4,8 @@ Each lane has keys of its own and a model of them. An operation that fails after
 may have happened or not: its key is left alone from then on, and both outcomes are right at the end.
 
 Environment: ENDPOINTS (separated by commas), AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, SEED, LANES.
-Standard input, a command a line: `stop` ends the load; `verify` reads everything and compares it.
-Each is answered by a line of JSON. Whatever is wrong is a line that begins with `violation:`.
+Standard input, a command a line: `stop` ends the load, `verify` reads everything and compares it,
+`end` ends the program. The first two are answered by a line of JSON. Whatever is wrong is a line that begins with `violation:`.
 """
 
 import collections
@@ -367,6 +367,8 @@ def main():
                 "violations": len(violations),
             }
             print(json.dumps({"verified": total}), flush=True)
+        elif line.strip() == "end":
+            return
 
 
 main()

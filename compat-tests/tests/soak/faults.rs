@@ -63,8 +63,9 @@ enum GatewayTrouble {
 
 /// The cluster, and what has been done to it.
 pub(crate) struct Faults {
-    pub(crate) server: Server,
+    // Dropped before the server, whose PostgreSQL it needs to end well.
     pub(crate) second: Gateway,
+    pub(crate) server: Server,
     /// The node on a drive that can be filled up.
     pub(crate) small_drive: Option<usize>,
     pub(crate) random: Random,
@@ -221,8 +222,7 @@ impl Faults {
     fn wait_for_scrub(&self, node: usize) {
         let process = format!("node {}", self.number_of(node));
         let runs = || {
-            let listed = self.server.administer(&["job", "list", "--json"]).stdout;
-            let jobs: Vec<serde_json::Value> = serde_json::from_slice(&listed).unwrap();
+            let jobs = self.server.job_list();
             let is_it =
                 |job: &&serde_json::Value| job["job"] == "scrub" && job["process"] == *process;
             jobs.iter().find(is_it).and_then(|job| job["runs"].as_u64()).unwrap_or(0)
