@@ -84,7 +84,7 @@ fn lose(server: &Server, object: (u64, u64), drives: &[usize]) -> BTreeSet<(u64,
 }
 
 /// The finding of an object.
-fn found<'a>(report: &'a Value, object: (u64, u64)) -> &'a Value {
+fn found(report: &Value, object: (u64, u64)) -> &Value {
     let key = object.0.to_string();
     let findings = report["findings"].as_array().unwrap();
     let is_it = |finding: &&Value| {

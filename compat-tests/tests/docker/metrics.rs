@@ -1,4 +1,4 @@
-//! What PromQL names, compared with the one table of all metrics.
+//! What `PromQL` names, compared with the one table of all metrics.
 
 use sixfold_proto::metrics::{ALL, Kind, Metric};
 

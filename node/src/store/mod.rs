@@ -40,7 +40,7 @@ use drive::Drive;
 use index::{Index, Place};
 use segment::Segments;
 use segment::writer::{Active, write_index};
-use sixfold_proto::chunks::{DriveState, Health, NodeError};
+use sixfold_proto::chunks::{DriveState, NodeError};
 use sixfold_proto::name::{CopyNumber, NodeNumber};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};

@@ -45,14 +45,14 @@ fn names(state: &State, kind: &NameCursor) -> Vec<(NameCursor, Option<BodyId>, F
     let mut names = Vec::new();
     for ((bucket, key), versions) in &state.versions {
         for version in versions.iter().rev() {
-            let (number, at) = (bucket.0, key.to_string());
+            let (number, at) = (bucket.0, key.clone());
             let (cursor, what) = if version.is_current {
                 (NameCursor::Current { bucket: number, key: at }, Named::Current(version.version))
             } else {
                 let cursor = NameCursor::Noncurrent { bucket: number, key: at, seq: version.seq };
                 (cursor, Named::Noncurrent(version.version))
             };
-            let name = FoundName { bucket: bucket_name(bucket), key: key.to_string(), what };
+            let name = FoundName { bucket: bucket_name(bucket), key: key.clone(), what };
             names.push((cursor, version.body, name));
         }
     }
@@ -62,7 +62,7 @@ fn names(state: &State, kind: &NameCursor) -> Vec<(NameCursor, Option<BodyId>, F
             let cursor = NameCursor::Part { upload: id.0.as_u128(), number: number.into() };
             let bucket = bucket_name(&row.upload.bucket);
             let what = Named::Part(id, number);
-            let name = FoundName { bucket, key: row.upload.key.to_string(), what };
+            let name = FoundName { bucket, key: row.upload.key.clone(), what };
             names.push((cursor, part.body, name));
         }
     }
