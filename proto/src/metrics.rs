@@ -73,7 +73,10 @@ const CALL_SECONDS: &[f64] = &[
 ];
 
 macro_rules! metrics {
-    ($($constant:ident $name:literal $kind:expr, [$($label:literal),*], $shown:ident, $help:literal;)*) => {
+    ($(
+        $constant:ident $name:literal
+        $kind:expr, [$($label:literal),*], $shown:ident, $help:literal;
+    )*) => {
         $(
             #[doc = $help]
             pub const $constant: Metric = Metric {

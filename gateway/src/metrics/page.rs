@@ -9,9 +9,9 @@ const HEAD: &str = "\
 <!-- Written by `make docs` from proto/src/metrics.rs; a test fails when it is stale. -->
 
 Prometheus scrapes `/metrics` on the admin address of `sixfold server` and `sixfold gateway`
-(`http.admin_address`, 127.0.0.1:9001) and of `sixfold-node` (`--admin-address`, none by default). An
-admin address of this machine alone (loopback) needs no token; any other one shows metrics only to
-those that send `Authorization: Bearer TOKEN`, the token of `http.admin_token`
+(`http.admin_address`, 127.0.0.1:9001) and of `sixfold-node` (`--admin-address`, none by default).
+An admin address of this machine alone (loopback) needs no token; any other one shows metrics only
+to those that send `Authorization: Bearer TOKEN`, the token of `http.admin_token`
 (`SIXFOLD_ADMIN_TOKEN` or `SIXFOLD_ADMIN_TOKEN_FILE`, for nodes as well). Probes need none.
 
 ```yaml
@@ -21,12 +21,12 @@ scrape_configs:
     static_configs: [{ targets: [gateway-1:9001, gateway-2:9001, node-1:9101] }]
 ```
 
-Every gateway shows the whole cluster: what is read from the database (backlogs, capacity) is the same
-in each, so that a query takes `max`, not `sum`. It is read when somebody scrapes, at most every 5 s;
-while the database is away it stays as it was and `sixfold_database_up` is 0.
+Every gateway shows the whole cluster: what is read from the database (backlogs, capacity) is the
+same in each, so that a query takes `max`, not `sum`. It is read when somebody scrapes, at most
+every 5 s; while the database is away it stays as it was and `sixfold_database_up` is 0.
 
-`/minio/v2/metrics/cluster` has the core of MinIO's series, by its names, for dashboards that were made
-for it: capacity, drives, requests, errors, traffic, time to first byte.
+`/minio/v2/metrics/cluster` has the core of MinIO's series, by its names, for dashboards that were
+made for it: capacity, drives, requests, errors, traffic, time to first byte.
 
 ";
 

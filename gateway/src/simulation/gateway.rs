@@ -103,6 +103,7 @@ fn paces() -> Paces {
         sweep: every(8),
         heal: every(4),
         rebalance: every(5),
+        check: every(60),
         expire_uploads: every(20),
         upload_idle: Duration::from_secs(120),
         end_leases: every(3),

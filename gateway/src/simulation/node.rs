@@ -9,6 +9,7 @@ use crate::meta::types::{NodeCondition, NodeState};
 use bytes::{Bytes, BytesMut};
 use sixfold_proto::checksum::CellKey;
 use sixfold_proto::chunks::{Cell, ChunkEntry, DriveState, Health, NodeError};
+use sixfold_proto::history::{Mark, Memory};
 use sixfold_proto::name::{ChunkName, CopyNumber, LeaseId, NodeNumber};
 use std::collections::BTreeMap;
 use std::ops::{Bound, Range};
@@ -44,6 +45,8 @@ struct Drive {
     // The process.
     number: Option<NodeNumber>,
     registration: i64,
+    /// The newest mark of the database that it saw; on the drive.
+    mark: Option<Mark>,
     is_up: bool,
     is_draining: bool,
     /// Counts starts and crashes, so that a call knows that it was broken off.
@@ -170,6 +173,7 @@ impl SimNode {
 
     async fn beat_registered(&self, rows: &Rows, life: u64, number: NodeNumber, registration: i64) {
         while self.life() == life {
+            self.witness(rows, life, number).await;
             let condition = {
                 let drive = self.drive();
                 let state = match () {
@@ -189,6 +193,21 @@ impl SimNode {
                 _ => {}
             }
             tokio::time::sleep(HEARTBEAT_EVERY).await;
+        }
+    }
+
+    /// Remembers the database's newest mark. This database never goes back in time.
+    async fn witness(&self, rows: &Rows, life: u64, number: NodeNumber) {
+        let before = self.drive().mark;
+        let known = before.as_slice();
+        let Ok(answer) = rows.witness(number, known, CopyNumber(0), before.is_none()).await else {
+            return;
+        };
+        if answer.known != known {
+            self.world.wrong(format!("n{number}'s mark is unknown to its own database"));
+        }
+        if self.life() == life {
+            self.drive().mark = Some(answer.mark);
         }
     }
 
@@ -347,6 +366,7 @@ impl SimNode {
             capacity_bytes: CAPACITY_BYTES,
             free_bytes: CAPACITY_BYTES / 2,
             chunk_count: drive.chunks.len() as u64,
+            memory: Memory { mark: drive.mark, kept: CopyNumber(0) },
         }
     }
 }

@@ -6,14 +6,16 @@ use super::process::Process;
 use super::world::World;
 use crate::meta::model::Model;
 use crate::meta::types::{
-    AccessKey, BodyId, BodySource, Bucket, BucketId, ChunkSet, Claimant, Commit, CommitOutcome,
-    CompleteOutcome, Completion, DeleteOutcome, Extent, ExtentCursor, Found, JobRow, JobStanding,
-    ListQuery, Lost, Move, NewBody, NodeCondition, NodeRow, NodeState, Page, Part, PartOutcome,
-    Placed, RiskCursor, Upload, UploadId, User, UserId, Version, VersionId, Versioning,
+    AccessKey, Backlogs, BodyId, BodySource, Bucket, BucketId, ChunkSet, Claimant, Commit,
+    CommitOutcome, CompleteOutcome, Completion, DeleteOutcome, Extent, ExtentCursor, Found, JobRow,
+    JobStanding, ListQuery, Lost, Move, NewBody, NodeCondition, NodeRow, NodeState, Page, Part,
+    PartOutcome, Placed, Quarantine, RiskCursor, Upload, UploadId, User, UserId, Version,
+    VersionId, Versioning,
 };
 use crate::meta::{FreedBody, Meta, MetaError, Renewal, Result};
 use async_trait::async_trait;
 use futures::stream::{BoxStream, StreamExt};
+use sixfold_proto::history::{Mark, Witnessed};
 use sixfold_proto::jobs::JobReport;
 use sixfold_proto::name::{ChunkIndex, ChunkName, CopyNumber, ExtentId, LeaseId, NodeNumber};
 use std::collections::BTreeMap;
@@ -259,14 +261,19 @@ rows! {
                 let (database, bucket) = (Arc::clone(&self.database), Arc::clone(bucket));
                 let (key, if_match) = (key.to_owned(), if_match.map(str::to_owned));
                 return Err(self.later("deletion", async move {
-                    let _ = database.model.delete(&bucket, &key, version, if_match.as_deref()).await;
+                    let model = &database.model;
+                    let _ = model.delete(&bucket, &key, version, if_match.as_deref()).await;
                 }));
             }
             let outcome = self.database.model.delete(bucket, key, version, if_match).await;
             self.answer("deletion", outcome).await
         }
 
-        async fn renew_lease(&self, lease: LeaseId, oldest_read: Option<Duration>) -> Result<Renewal> {
+        async fn renew_lease(
+            &self,
+            lease: LeaseId,
+            oldest_read: Option<Duration>,
+        ) -> Result<Renewal> {
             self.ask().await?;
             let renewed = self.database.model.renew_lease(lease, oldest_read).await;
             let renewal = self.answer("renew_lease", renewed).await?;
@@ -275,21 +282,25 @@ rows! {
             Ok(renewal)
         }
 
-    async fn end_lease(&self, lease: LeaseId) -> Result<()> {
-        self.ask().await?;
-        self.database.note_holder(lease, None);
-        let ended = self.database.model.end_lease(lease).await;
-        self.answer("end_lease", ended).await
-    }
+        async fn end_lease(&self, lease: LeaseId) -> Result<()> {
+            self.ask().await?;
+            self.database.note_holder(lease, None);
+            let ended = self.database.model.end_lease(lease).await;
+            self.answer("end_lease", ended).await
+        }
 
-    async fn end_expired_leases(&self, silent: Duration, limit: usize) -> Result<Vec<LeaseId>> {
-        self.ask().await?;
-        let ended = self.database.model.end_expired_leases(silent, limit).await;
-        self.database.check_ended(ended.iter().flatten(), silent);
-        self.answer("end_expired_leases", ended).await
-    }
+        async fn end_expired_leases(
+            &self,
+            silent: Duration,
+            limit: usize,
+        ) -> Result<Vec<LeaseId>> {
+            self.ask().await?;
+            let ended = self.database.model.end_expired_leases(silent, limit).await;
+            self.database.check_ended(ended.iter().flatten(), silent);
+            self.answer("end_expired_leases", ended).await
+        }
 
-    fn registry_changes(&self) -> BoxStream<'static, ()> {
+        fn registry_changes(&self) -> BoxStream<'static, ()> {
             // Heard of by looking, as by a gateway that can't listen.
             futures::stream::pending().boxed()
         }
@@ -327,12 +338,19 @@ rows! {
     forget_bodies(bodies: &[BodyId]) -> ();
     condemned(node: NodeNumber, copies: &[(ChunkName, LeaseId, CopyNumber)], kept: Duration)
         -> Vec<(ChunkName, CopyNumber)>;
+    unplaced(node: NodeNumber, chunks: &[ChunkName]) -> Vec<ChunkName>;
     claim_job(name: &str, claimant: Claimant, doing: &str, lasts: Duration) -> bool;
     jobs() -> Vec<JobRow>;
     report_jobs(process: &str, reports: &[JobReport]) -> ();
     job_standings() -> Vec<JobStanding>;
     forget_jobs(silent: Duration) -> ();
+    backlogs() -> Backlogs;
     mark_rotten(node: NodeNumber, chunks: &[ChunkName]) -> ();
+    witness(node: NodeNumber, marks: &[Mark], kept: CopyNumber, is_first: bool) -> Witnessed;
+    is_recent(mark: Mark) -> bool;
+    count_quarantine(node: NodeNumber, kept: CopyNumber, chunks: u64, bytes: u64) -> ();
+    quarantines() -> Vec<Quarantine>;
+    release_quarantine(node: NodeNumber, kept: CopyNumber) -> bool;
     create_user(name: &str) -> User;
     user(name: &str) -> Option<User>;
     create_key(user: UserId, access_key: &str, sealed: &[u8]) -> ();

@@ -1,13 +1,13 @@
 //! The database's history, and what nodes keep when it went back.
 
 use super::state::State;
+use crate::chance;
 use crate::meta::Result;
 use crate::meta::types::Quarantine;
 use sixfold_proto::history::{Mark, Witnessed};
 use sixfold_proto::name::{CopyNumber, NodeNumber};
 use std::collections::BTreeMap;
 use time::OffsetDateTime;
-use uuid::Uuid;
 
 /// The marks, and what each node keeps.
 #[derive(Debug, Default)]
@@ -39,7 +39,7 @@ pub(super) fn witness(
     let number = newest.map_or(0, |(mark, _)| mark.number);
     let mark = match newest {
         Some((mark, _)) if !is_first && !is_due => mark,
-        _ => Mark { number: number + 1, tag: Uuid::new_v4() },
+        _ => Mark { number: number + 1, tag: chance::uuid() },
     };
     if newest.is_none_or(|(newest, _)| newest != mark) {
         history.marks.push((mark, now));
