@@ -29,9 +29,10 @@ impl Binaries {
                 found.push(Self { dir, major });
             }
         }
-        choose(&found, needed).ok_or_else(|| PostgresError::NoBinaries {
-            wanted: needed.map_or_else(|| "15 to 18".to_owned(), |major| major.to_string()),
-            seen: describe(&found),
+        let seen = || describe(&found);
+        choose(&found, needed).ok_or_else(|| match needed {
+            Some(major) => PostgresError::OtherMajor { major, seen: seen() },
+            None => PostgresError::NoBinaries { seen: seen() },
         })
     }
 
@@ -119,6 +120,20 @@ mod tests {
         assert_eq!(found.program("postgres"), links.join("postgres"));
         assert_eq!(found.program("pg_x"), real.canonicalize().unwrap().join("pg_x"));
         assert_eq!(found.program("pg_y"), links.join("pg_y"), "an error names this one");
+    }
+
+    #[tokio::test]
+    async fn data_of_another_version_say_how_to_go_on() {
+        let empty = tempfile::tempdir().unwrap();
+        let dir = empty.path();
+        let error = |needed| async move {
+            Binaries::find(Some(dir), needed).await.unwrap_err().to_string()
+        };
+        let [none, other] = [error(None).await, error(Some(14)).await];
+        assert!(none.contains("no PostgreSQL 15 to 18"), "{none}");
+        for part in ["made by PostgreSQL 14", "postgresql-14", "docs/postgresql-upgrade.md"] {
+            assert!(other.contains(part), "{other}");
+        }
     }
 
     #[test]

@@ -8,12 +8,23 @@ use std::path::{Path, PathBuf};
 pub enum PostgresError {
     /// No usable programs.
     #[error(
-        "no PostgreSQL {wanted} found ({seen}): install it (Debian: apt install postgresql), \
-         or name its bin directory, or set DATABASE_URL"
+        "no PostgreSQL 15 to 18 found ({seen}): install it (Debian: apt install postgresql), \
+         or name its bin directory (SIXFOLD_POSTGRES_BIN), or set DATABASE_URL"
     )]
     NoBinaries {
-        /// Which versions would do.
-        wanted: String,
+        /// What was found instead.
+        seen: String,
+    },
+    /// The data want programs of their own version.
+    #[error(
+        "the database was made by PostgreSQL {major}, whose programs are not here ({seen}): install \
+         them (Debian: apt install postgresql-{major}) or name their bin directory \
+         (SIXFOLD_POSTGRES_BIN), or bring the database to the new version as \
+         docs/postgresql-upgrade.md says"
+    )]
+    OtherMajor {
+        /// The version that made the data.
+        major: u32,
         /// What was found instead.
         seen: String,
     },

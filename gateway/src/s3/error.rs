@@ -20,6 +20,12 @@ const HTTP_DATE: &[BorrowedFormatItem<'_>] = format_description!(
 pub(crate) enum Error {
     #[error("Access Denied")]
     AccessDenied,
+    /// The same for a bucket that is in this region: whoever may not have it may know that.
+    #[error("Access Denied")]
+    AccessDeniedIn {
+        /// The region.
+        region: String,
+    },
     #[error("The specified bucket does not exist")]
     NoSuchBucket,
     #[error("The specified key does not exist.")]
@@ -146,7 +152,7 @@ impl Error {
         use S3ErrorCode as C;
         use StatusCode as S;
         match self {
-            Self::AccessDenied => (C::AccessDenied, S::FORBIDDEN),
+            Self::AccessDenied | Self::AccessDeniedIn { .. } => (C::AccessDenied, S::FORBIDDEN),
             Self::NoSuchBucket => (C::NoSuchBucket, S::NOT_FOUND),
             Self::NoSuchKey | Self::MarkerIsCurrent { .. } => (C::NoSuchKey, S::NOT_FOUND),
             Self::NoSuchVersion => (C::NoSuchVersion, S::NOT_FOUND),
@@ -215,6 +221,7 @@ impl Error {
                     }
                 }
             }
+            Self::AccessDeniedIn { region } => put(&mut headers, "x-amz-bucket-region", region),
             Self::InvalidRange { size } => {
                 put(&mut headers, "content-range", &super::range::unsatisfied_range(*size));
             }

@@ -3,6 +3,7 @@
 use super::authorization::{check_host_is_signed, is_amz_date};
 use super::{Head, scope};
 use crate::http::Refusal;
+use http::StatusCode;
 
 /// What a presigned URL must carry.
 const PARAMETERS: [&str; 6] = [
@@ -54,7 +55,18 @@ pub(super) fn check(head: &Head<'_>) -> Result<(), Refusal> {
     }
     check_expires(value("X-Amz-Expires"))?;
     check_credential(head.region, value("X-Amz-Credential"), value("X-Amz-Date"))?;
-    check_host_is_signed(value("X-Amz-SignedHeaders"))
+    check_host_is_signed(value("X-Amz-SignedHeaders"))?;
+    check_signature(value("X-Amz-Signature"))
+}
+
+/// Signatures are compared by character: hexadecimal in capitals is another one.
+fn check_signature(signature: &str) -> Result<(), Refusal> {
+    if !signature.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        return Ok(());
+    }
+    let message = "The request signature we calculated does not match the signature you provided. \
+                   Check your key and signing method.";
+    Err(Refusal::new(StatusCode::FORBIDDEN, "SignatureDoesNotMatch", message))
 }
 
 fn check_expires(text: &str) -> Result<(), Refusal> {

@@ -123,6 +123,19 @@ fn the_host_is_signed() {
 }
 
 #[test]
+fn a_signature_in_capitals_is_another_one() {
+    let url = |signature: &str| {
+        format!(
+            "/b/k?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential={CREDENTIAL}\
+             &X-Amz-Date=20261121T000000Z&X-Amz-Expires=60&X-Amz-SignedHeaders=host\
+             &X-Amz-Signature={signature}"
+        )
+    };
+    assert_eq!(code("GET", &url(&"ab".repeat(32)), &[]), "ok");
+    assert_eq!(code("GET", &url(&"AB".repeat(32)), &[]), "SignatureDoesNotMatch");
+}
+
+#[test]
 fn presigned_urls() {
     let url = |algorithm: &str, credential: &str, expires: &str| {
         format!(

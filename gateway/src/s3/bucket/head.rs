@@ -11,7 +11,12 @@ pub(crate) async fn head(
     context: &Context,
     input: HeadBucketInput,
 ) -> Result<HeadBucketOutput, Error> {
-    context.bucket(app, &input.bucket).await?;
+    let is_here = |error| match error {
+        // Clients learn from the refusal where to sign for.
+        Error::AccessDenied => Error::AccessDeniedIn { region: app.region.clone() },
+        error => error,
+    };
+    context.bucket(app, &input.bucket).await.map_err(is_here)?;
     Ok(HeadBucketOutput {
         access_point_alias: Some(false),
         bucket_region: Some(app.region.clone()),

@@ -118,7 +118,9 @@ pub(crate) fn check_whole(
         let (value, count) = text
             .split_once('-')
             .map_or((text.as_str(), None), |(value, count)| (value, Some(count)));
-        let is_count = count.is_none_or(|count| count == assembled.parts.len().to_string());
+        let is_count = count.is_none_or(|count| {
+            had.kind == ChecksumType::Composite && count == assembled.parts.len().to_string()
+        });
         if !is_count || checksum::decode(*algorithm, value).as_ref() != Some(&had.value) {
             return Err(Error::BadDigest(checksum::name(*algorithm)));
         }

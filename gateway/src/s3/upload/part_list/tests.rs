@@ -87,6 +87,25 @@ fn absent_or_different_parts_are_invalid() {
 }
 
 #[test]
+fn a_checksum_of_all_bytes_has_no_count() {
+    let crc = Some((ChecksumAlgorithm::Crc64Nvme, ChecksumType::FullObject));
+    let part = Part {
+        checksum: Some(Checksum {
+            algorithm: ChecksumAlgorithm::Crc64Nvme,
+            kind: ChecksumType::FullObject,
+            value: vec![7; 8],
+        }),
+        ..stored(1, 1)
+    };
+    let made = assemble(&upload(crc), &[listed(1)], &[part]).unwrap();
+    let bare = checksum::shown(made.checksum.as_ref().unwrap(), 1);
+    let named = |text: String| vec![(ChecksumAlgorithm::Crc64Nvme, text)];
+    assert!(check_whole(&made, &named(bare.clone())).is_ok());
+    let error = check_whole(&made, &named(format!("{bare}-1"))).unwrap_err();
+    assert!(matches!(error, Error::BadDigest(_)));
+}
+
+#[test]
 fn the_whole_checksum_is_compared() {
     let made = assemble(&upload(SHA256), &[listed(1)], &[stored(1, 1)]).unwrap();
     let shown = checksum::shown(made.checksum.as_ref().unwrap(), 1);
