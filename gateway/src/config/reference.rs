@@ -8,7 +8,7 @@ use std::fmt::Write;
 const HEAD: &str = "\
 # Settings
 
-<!-- Written by `make docs` from gateway/src/config/keys/table.rs; a test fails when it is stale. -->
+<!-- Written by `make docs` from gateway/src/config/keys/table.rs; a test fails when it is old. -->
 
 A setting may stand in a TOML file (`--config FILE` or `SIXFOLD_CONFIG`), in the environment, or
 be a flag; flags win over the environment, and it over the file. In the file, `section.name` is
