@@ -83,11 +83,11 @@ test-code: postgresql
 	@echo "make test: the offline data of the checked queries"
 	@scripts/sqlx-prepare.sh --check
 	@echo "make test: building the programs that the tests start"
-	@cargo build -p sixfold -p sixfold-node $(CARGO_FLAGS) $(SIMULATION)
+	@cargo build --workspace --bins $(CARGO_FLAGS) $(SIMULATION)
 	@echo "make test: the quick benchmark, on builds without optimisation: for its answers, not its times"
 	@mkdir -p "$$CARGO_TARGET_DIR/bench-quick"
-	@SIXFOLD_BIN_DIR="$$CARGO_TARGET_DIR/debug" cargo run --quiet $(CARGO_FLAGS) \
-	  -p compat-tests --bin bench -- --quick --little --out "$$CARGO_TARGET_DIR/bench-quick"
+	@SIXFOLD_BIN_DIR="$$CARGO_TARGET_DIR/debug" "$$CARGO_TARGET_DIR/debug/bench" \
+	  --quick --little --out "$$CARGO_TARGET_DIR/bench-quick"
 	@echo "make test: tests"
 	@SIXFOLD_MEMORY_MIB=$${SIXFOLD_MEMORY_MIB:-48} cargo test --workspace $(CARGO_FLAGS) $(SIMULATION)
 

@@ -43,7 +43,9 @@ impl EndLeases {
     fn note(&self, is_answer: bool) -> Duration {
         let mut answering = lock(&self.answering);
         let now = Instant::now();
-        let known = answering.filter(|known| now.duration_since(known.last) < self.silent);
+        // A longer gap may hide an outage in which no holder could renew: a call that waits for the
+        // database to come back is answered in the end.
+        let known = answering.filter(|known| now.duration_since(known.last) < self.silent / 2);
         let since = known.map_or(now, |known| known.since);
         *answering = is_answer.then_some(Answering { since, last: now });
         if is_answer { now.duration_since(since) } else { Duration::ZERO }
