@@ -67,10 +67,15 @@ struct Outcome {
 
 /// Runs a seed, with these bugs planted.
 fn run(seed: u64, bugs: &[&'static str]) -> Outcome {
+    run_through(seed, bugs, None)
+}
+
+/// Runs a seed in which processes crash nowhere but at one point, if one is named.
+fn run_through(seed: u64, bugs: &[&'static str], only: Option<&'static str>) -> Outcome {
     let mut builder = tokio::runtime::Builder::new_current_thread();
     let runtime = builder.enable_time().start_paused(true).build().unwrap();
     let outcome = runtime.block_on(async {
-        let (world, _on_thread) = World::begin(seed, bugs);
+        let (world, _on_thread) = World::begin(seed, bugs, only);
         let operations = live(&world).await;
         let (trace, hash) = world.trace();
         let wrong = world.found_wrong();

@@ -298,10 +298,11 @@ impl Nemesis {
         let mut next = world.seed.wrapping_mul(5) as usize;
         while !self.plan.is_calm() {
             let end = match world.below(3) {
-                0 => End::Pause(world.time(seconds(5), seconds(25))),
+                0 if world.only.is_none() => End::Pause(world.time(seconds(5), seconds(25))),
                 _ => End::Crash,
             };
-            world.arm(CRASH_POINTS[next % CRASH_POINTS.len()], 1 + world.below(2) as u32, end);
+            let point = world.only.unwrap_or(CRASH_POINTS[next % CRASH_POINTS.len()]);
+            world.arm(point, 1 + world.below(2) as u32, end);
             next += 1;
             // One that is not passed makes way for the next.
             for _ in 0..8 {

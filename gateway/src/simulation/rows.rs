@@ -27,6 +27,9 @@ use uuid::Uuid;
 /// How long a process waits for a database that does not answer.
 const PATIENCE: Duration = Duration::from_secs(4);
 
+/// So many times in a row no process fails to get a new lease by chance.
+const TOLD_OFTEN: u32 = 10;
+
 /// The database, which all processes share.
 pub(super) struct Database {
     world: Arc<World>,
@@ -35,6 +38,8 @@ pub(super) struct Database {
     weather: Mutex<Weather>,
     /// The processes that know to hold a lease.
     holders: Mutex<BTreeMap<LeaseId, Arc<Process>>>,
+    /// How often a process was told that its lease is ended.
+    told_ended: Mutex<BTreeMap<LeaseId, u32>>,
 }
 
 #[derive(Default)]
@@ -46,8 +51,8 @@ struct Weather {
 impl Database {
     pub(super) fn new(world: &Arc<World>, network: &Arc<Network>) -> Arc<Self> {
         let (world, network) = (Arc::clone(world), Arc::clone(network));
-        let (weather, holders) = (Mutex::default(), Mutex::default());
-        Arc::new(Self { world, model: Model::new(), network, weather, holders })
+        let (weather, holders, told_ended) = Default::default();
+        Arc::new(Self { world, model: Model::new(), network, weather, holders, told_ended })
     }
 
     fn weather(&self) -> MutexGuard<'_, Weather> {
@@ -76,6 +81,16 @@ impl Database {
         match holder {
             Some(holder) => drop(holders.insert(lease, holder)),
             None => drop(holders.remove(&lease)),
+        }
+    }
+
+    /// A process that hears that its lease is ended takes another one, as soon as it gets one.
+    fn check_given_up(&self, lease: LeaseId, process: &str) {
+        let mut told_ended = self.told_ended.lock().unwrap_or_else(PoisonError::into_inner);
+        let told = told_ended.entry(lease).or_default();
+        *told += 1;
+        if *told == TOLD_OFTEN {
+            self.world.wrong(format!("{process} goes on with a lease that it knows to be ended"));
         }
     }
 
@@ -276,7 +291,11 @@ rows! {
         ) -> Result<Renewal> {
             self.ask().await?;
             let renewed = self.database.model.renew_lease(lease, oldest_read).await;
-            let renewal = self.answer("renew_lease", renewed).await?;
+            let answer = self.answer("renew_lease", renewed).await;
+            if let Err(MetaError::LeaseEnded) = answer {
+                self.database.check_given_up(lease, &self.process);
+            }
+            let renewal = answer?;
             // One whose first renewal fails is never used.
             self.database.note_holder(lease, self.holder.clone());
             Ok(renewal)

@@ -29,6 +29,8 @@ pub(crate) struct World {
     /// Of the product's ids; apart, so that both read well by themselves.
     ids: Mutex<StdRng>,
     bugs: BTreeSet<&'static str>,
+    /// The only crash point of this run, if it is to be passed for sure.
+    pub(super) only: Option<&'static str>,
     points: Mutex<Points>,
     events: Mutex<Events>,
 }
@@ -78,13 +80,18 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl World {
     /// Begins a run on this thread.
-    pub(super) fn begin(seed: u64, bugs: &[&'static str]) -> (Arc<Self>, OnThread) {
+    pub(super) fn begin(
+        seed: u64,
+        bugs: &[&'static str],
+        only: Option<&'static str>,
+    ) -> (Arc<Self>, OnThread) {
         let world = Arc::new(Self {
             seed,
             began: Instant::now(),
             chance: Mutex::new(StdRng::seed_from_u64(seed)),
             ids: Mutex::new(StdRng::seed_from_u64(!seed)),
             bugs: bugs.iter().copied().collect(),
+            only,
             points: Mutex::default(),
             events: Mutex::default(),
         });
