@@ -5,7 +5,7 @@ use super::super::Cluster;
 use super::super::error::{IoContext, PostgresError};
 use super::super::launch::last_lines;
 use super::files::{self, Generation};
-use super::{ASK_LIMIT, Place, ROLE, Seat, base, connect, late};
+use super::{ASK_LIMIT, Place, ROLE, Seat, base, connect, late, wal};
 use rustix::process::{Pid, Signal};
 use sqlx::{Connection, PgConnection};
 use std::path::{Path, PathBuf};
@@ -108,6 +108,7 @@ impl Receiver {
     /// Runs one receiver until it ends, beside its base backups. Ends well at `stop` only.
     async fn receive(&self, has_gap: bool, stop: &CancellationToken) -> Result<(), PostgresError> {
         let generation = self.generation(has_gap).await?;
+        wal::empty_unfinished(&generation.wal()).at("mend", &generation.path)?;
         let has_base = !generation.bases()?.is_empty();
         self.seen.is_complete.store(has_base, Ordering::Relaxed);
         let log = self.cluster.home.join(format!("{}.log", self.place.seat.slot()));

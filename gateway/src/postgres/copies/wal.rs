@@ -84,6 +84,20 @@ pub(super) fn end_of(
     Ok(Some((segment, written(path)?)))
 }
 
+/// Empties what a receiver that was killed while it laid a segment out, all zeros, left of it: the
+/// next one takes an empty file or a whole one, and refuses anything between.
+pub(super) fn empty_unfinished(dir: &Path) -> io::Result<()> {
+    for path in segments(dir)?.into_values() {
+        let bytes = path.metadata()?.len();
+        let is_part = bytes > 0 && bytes < SEGMENT_BYTES;
+        if is_part && path.extension().is_some_and(|name| name == "partial") && written(&path)? == 0
+        {
+            File::options().write(true).open(&path)?.set_len(0)?;
+        }
+    }
+    Ok(())
+}
+
 /// The bytes of a segment up to its last one that is not zero: what is not written yet is zero.
 fn written(path: &Path) -> io::Result<u64> {
     let file = File::open(path)?;
@@ -103,7 +117,7 @@ fn written(path: &Path) -> io::Result<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Segment, end_of, segments};
+    use super::{SEGMENT_BYTES, Segment, empty_unfinished, end_of, segments};
 
     fn segment(name: &str) -> Segment {
         Segment::parse(name).unwrap()
@@ -145,5 +159,23 @@ mod tests {
         assert_eq!(end(), Some((segment("000000010000000000000007"), 0)));
         let earlier = segment("000000010000000000000005");
         assert_eq!(end_of(&segments(dir.path()).unwrap(), earlier).unwrap(), None);
+    }
+
+    #[test]
+    fn a_segment_that_was_being_laid_out_is_begun_anew() {
+        let dir = tempfile::tempdir().unwrap();
+        let put = |name: &str, bytes: &[u8], size: u64| {
+            let path = dir.path().join(name);
+            std::fs::write(&path, bytes).unwrap();
+            std::fs::File::options().write(true).open(&path).unwrap().set_len(size).unwrap();
+        };
+        put("000000010000000000000004", b"", 4096);
+        put("000000010000000000000005.partial", b"", 4096);
+        put("000000010000000000000006.partial", b"", SEGMENT_BYTES);
+        put("000000010000000000000007.partial", b"WAL", 4096);
+        empty_unfinished(dir.path()).unwrap();
+        let sizes = segments(dir.path()).unwrap().into_values();
+        let sizes = sizes.map(|path| path.metadata().unwrap().len()).collect::<Vec<_>>();
+        assert_eq!(sizes, [4096, 0, SEGMENT_BYTES, 4096]);
     }
 }
