@@ -73,7 +73,7 @@ fn a_wrong_value_names_itself_its_source_and_the_mend() {
         ("S3_BUCKET", "A", "bucket name"),
         ("SIXFOLD_DIRS", "/a:/b", "at least six"),
         ("SIXFOLD_DIRS", "/a:/b:/c:/d:/e:/a", "twice"),
-        ("SIXFOLD_LOG_FORMAT", "xml", "text or json"),
+        ("SIXFOLD_LOG_FORMAT", "xml", "text, json or auto"),
         ("RUST_LOG", "!!!", "log filter"),
     ] {
         let error = load(&none, &[(name, value)], "").unwrap_err();
@@ -141,7 +141,9 @@ fn other_value(name: &str) -> &'static str {
         "s3.bucket" => "other-bucket",
         "s3.region" => "eu-1",
         "log.format" => "json",
-        "root.access_key" | "root.secret_key" | "cluster.secret" => "other-secret-value",
+        "root.access_key" | "root.secret_key" | "cluster.secret" | "http.admin_token" => {
+            "other-secret-value"
+        }
         "database.url" => "postgres://other",
         "times.heartbeat" => "4s",
         "times.lease_renewal" => "19s",
@@ -161,6 +163,8 @@ fn other_value(name: &str) -> &'static str {
         | "nodes.connect"
         | "nodes.first_answer"
         | "nodes.breaker_half_open"
+        | "log.keep"
+        | "log.slow_after"
         | "scrub.cycle" => "17s",
         _ => "7",
     }

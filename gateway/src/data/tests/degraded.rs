@@ -117,14 +117,15 @@ async fn a_node_that_is_down_is_no_reason_to_mark_its_chunks() {
 #[tokio::test(flavor = "multi_thread")]
 async fn f06_a_node_that_hangs_is_waited_for_only_so_long() {
     for stalls_after in [0, 1] {
-        let cluster = Cluster::new(6).await;
-        let body = cluster.committed(&bytes(8 * MIB)).await;
+        let cell_wait = Duration::from_secs(2);
+        let cluster = Cluster::with_limits(6, DataLimits { cell_wait, ..limits() }).await;
+        let body = cluster.committed(&bytes(4 * MIB)).await;
         let faults = Faults { get_stalls_after: Some(stalls_after), ..Faults::default() };
         cluster.nodes[0].fail(faults.clone());
         cluster.nodes[3].fail(faults);
         let begun = Instant::now();
         cluster.check(&body).await;
-        // Four extents, each at most one wait for both nodes together, and some work.
+        // Two extents, each at most one wait for both nodes together, and some work.
         assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
     }
 }

@@ -41,7 +41,7 @@ async fn what_the_parser_refuses_is_told() {
     let stop = CancellationToken::new();
     let task =
         tokio::spawn(serve(listener, None, LIMITS, Pressure::new(1), stop.clone(), (handle, tell)));
-    let long_header = format!("GET / HTTP/1.1\r\nhost: x\r\na: {}\r\n\r\n", "a".repeat(300_000));
+    let long_header = format!("GET / HTTP/1.1\r\nhost: x\r\na: {}\r\n\r\n", "a".repeat(500_000));
     let long_target = format!("GET /{} HTTP/1.1\r\nhost: x\r\n\r\n", "a".repeat(70_000));
     let no_http = "GET / HTTP/9.9\r\n\r\n".to_owned();
     for (sent, status) in [(long_header, 431), (long_target, 414), (no_http, 400)] {
