@@ -17,6 +17,12 @@ pub(crate) const fn is_planted(_name: &str) -> bool {
     false
 }
 
+/// Whether a simulation runs on this thread.
+#[cfg(not(all(test, feature = "simulation")))]
+pub(crate) const fn is_simulated() -> bool {
+    false
+}
+
 /// Keeps a task within the process that started it, where there are several.
 #[cfg(not(all(test, feature = "simulation")))]
 pub(crate) fn in_process<F>(work: F) -> F {
@@ -24,4 +30,4 @@ pub(crate) fn in_process<F>(work: F) -> F {
 }
 
 #[cfg(all(test, feature = "simulation"))]
-pub(crate) use crate::simulation::{in_process, is_planted};
+pub(crate) use crate::simulation::{in_process, is_planted, is_simulated};

@@ -49,8 +49,9 @@ async fn ask(probed: &Probed, address: SocketAddr) -> anyhow::Result<HealthReply
     Ok(answer.with_context(|| format!("{address} refused"))?.into_inner())
 }
 
-/// Every address of the machine is listened on: the loopback is one of them.
-fn reachable(listening: SocketAddr) -> SocketAddr {
+/// Where a process on this machine is asked that listens there: on every address of the machine the
+/// loopback is one of them.
+pub fn reachable(listening: SocketAddr) -> SocketAddr {
     let ip = match listening.ip() {
         ip if !ip.is_unspecified() => ip,
         IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),

@@ -1,6 +1,6 @@
 //! Work beside a request that ends with it.
 
-use crate::points::in_process;
+use crate::points::{in_process, is_simulated};
 use crate::telemetry::request;
 use std::future::Future;
 use std::pin::Pin;
@@ -47,20 +47,15 @@ pub(super) async fn compute<T: Send + 'static>(
     if is_small(size, INLINE_BYTES) { work() } else { background(work).await }
 }
 
-/// Whether so little is to be computed that it is done where it is.
-#[cfg(not(all(test, feature = "simulation")))]
+/// Whether so little is to be computed that it is done where it is; in a simulation it always is.
 pub(super) fn is_small(size: usize, limit: usize) -> bool {
-    size <= limit
+    size <= limit || is_simulated()
 }
-
-#[cfg(all(test, feature = "simulation"))]
-pub(super) use crate::simulation::is_small;
 
 /// Starts a computation off the async threads.
 pub(super) fn background<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Task<T> {
     // The order in which threads end is none that could be repeated.
-    #[cfg(all(test, feature = "simulation"))]
-    if crate::simulation::is_running() {
+    if is_simulated() {
         return Task::spawn(async move { work() });
     }
     Task(tokio::task::spawn_blocking(work))

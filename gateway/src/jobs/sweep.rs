@@ -6,6 +6,7 @@
 //! node keeps because the database went back in time are only counted, and nothing is deleted while
 //! the node has not seen the very database whose rows are asked.
 
+use super::check::Count;
 use super::{Job, JobPace, Nodes, Paces, Progress, lock};
 use crate::meta::Meta;
 use crate::meta::types::NodeState;
@@ -90,13 +91,11 @@ impl Sweep {
             self.advance(None, None);
             return Ok(());
         }
-        let tally = Tally {
-            kept: before.kept,
-            chunks: before.chunks + swept.tally.chunks,
-            bytes: before.bytes + swept.tally.bytes,
-        };
+        let mut tally = before;
+        tally.unwanted.join(swept.tally.unwanted);
         if swept.next.is_none() && tally.kept > CopyNumber(0) {
-            self.meta.count_quarantine(number, tally.kept, tally.chunks, tally.bytes).await?;
+            let Count { chunks, bytes } = tally.unwanted;
+            self.meta.count_quarantine(number, tally.kept, chunks, bytes).await?;
         }
         self.advance(swept.next, Some(tally));
         Ok(())
@@ -109,14 +108,12 @@ struct Tally {
     /// Copies up to this number are kept.
     kept: CopyNumber,
     /// Those of them that no row wants.
-    chunks: u64,
-    /// Their bytes.
-    bytes: u64,
+    unwanted: Count,
 }
 
 impl Tally {
     fn of_nothing(kept: CopyNumber) -> Self {
-        Self { kept, chunks: 0, bytes: 0 }
+        Self { kept, unwanted: Count::default() }
     }
 }
 
@@ -182,8 +179,7 @@ async fn in_quarantine(
     let names = aside.iter().map(|entry| entry.name).collect::<Vec<_>>();
     let unplaced = meta.unplaced(number, &names).await?.into_iter().collect::<HashSet<_>>();
     for entry in aside.iter().filter(|entry| unplaced.contains(&entry.name)) {
-        tally.chunks += 1;
-        tally.bytes += entry.size_bytes;
+        tally.unwanted.add(entry.size_bytes);
     }
     Ok(tally)
 }

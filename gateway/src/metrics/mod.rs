@@ -10,14 +10,14 @@ pub use page::reference;
 pub use requests::{Answered, RequestMetrics};
 pub use scrape::{Certificate, Scrape, Sources};
 
-use sixfold_node::metrics::gauge;
+use sixfold_node::metrics::{flag, gauge};
 use sixfold_proto::metrics as names;
 
 /// How many copies of the metadata there are, are in step, and whether commits wait for one.
 pub fn metadata_copies(in_step: usize, all: usize, are_required: bool) {
     gauge(&names::COPIES, &[]).set(all as f64);
     gauge(&names::COPIES_IN_STEP, &[]).set(in_step as f64);
-    gauge(&names::COPIES_REQUIRED, &[]).set(f64::from(u8::from(are_required)));
+    gauge(&names::COPIES_REQUIRED, &[]).set(flag(are_required));
 }
 
 /// How much one copy lacks.

@@ -3,6 +3,7 @@
 
 use super::minio;
 use crate::data::Data;
+use crate::erasure::Scheme;
 use crate::http::front::Front;
 use crate::http::health::{Health, Readiness};
 use crate::http::tls::Tls;
@@ -13,8 +14,9 @@ use crate::meta::{Meta, MetaError};
 use crate::nodes::{BreakerState, Directory, Entry, Liveness, Snapshot};
 use metrics_exporter_prometheus::PrometheusHandle;
 use sixfold_node::Store;
-use sixfold_node::metrics::{gauge, show_certificate, show_drive, show_process, show_state};
+use sixfold_node::metrics::{flag, gauge, show_certificate, show_drive, show_process, show_state};
 use sixfold_proto::metrics::{self as names, Metric};
+use sixfold_proto::name::CHUNKS_PER_EXTENT;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -130,8 +132,8 @@ impl Scrape {
         }
         set(&names::CAPACITY, capacity as f64);
         set(&names::FREE, free as f64);
-        set(&names::USABLE, (capacity / 6 * 4) as f64);
-        set(&names::USABLE_FREE, (free / 6 * 4) as f64);
+        set(&names::USABLE, usable(capacity) as f64);
+        set(&names::USABLE_FREE, usable(free) as f64);
     }
 
     async fn look_at_database(&self) {
@@ -159,6 +161,11 @@ impl Scrape {
         // A drive that hangs is seen by its calls; the next look waits until it answers.
         let _ = timeout(LOOK_LIMIT, look).await;
     }
+}
+
+/// What objects can take of so many bytes on the drives.
+fn usable(bytes: u64) -> u64 {
+    bytes / CHUNKS_PER_EXTENT as u64 * Scheme::FourTwo.data_count() as u64
 }
 
 async fn within<T>(call: impl Future<Output = Result<T, MetaError>>) -> Option<T> {
@@ -210,8 +217,4 @@ fn node_state(entry: &Entry) -> &'static str {
 
 fn set(metric: &'static Metric, value: f64) {
     gauge(metric, &[]).set(value);
-}
-
-fn flag(is_so: bool) -> f64 {
-    f64::from(u8::from(is_so))
 }

@@ -5,7 +5,8 @@
 use crate::config::{Config, Flags};
 use anyhow::{Context, bail};
 use clap::Args;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use sixfold_node::probe::reachable;
+use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -43,16 +44,6 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
     }
     println!("{said}");
     Ok(())
-}
-
-/// Every address of the machine is listened on: the loopback is one of them.
-fn reachable(listening: SocketAddr) -> SocketAddr {
-    let ip = match listening.ip() {
-        ip if !ip.is_unspecified() => ip,
-        IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
-    };
-    SocketAddr::new(ip, listening.port())
 }
 
 async fn ask(address: SocketAddr, path: &str) -> std::io::Result<String> {

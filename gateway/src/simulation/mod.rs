@@ -33,7 +33,7 @@ mod upload;
 mod values;
 mod world;
 
-pub(crate) use points::{is_planted, is_running, is_small, reach, seeded_number};
+pub(crate) use points::{is_planted, is_simulated, reach, seeded_number};
 pub(crate) use process::in_process;
 
 use crate::meta::Meta;

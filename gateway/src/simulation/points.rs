@@ -5,13 +5,8 @@ use super::process::current;
 use super::world::{End, world};
 
 /// Whether a simulation runs on this thread.
-pub(crate) fn is_running() -> bool {
+pub(crate) fn is_simulated() -> bool {
     world().is_some()
-}
-
-/// Whether so little is to be computed that it is done where it is: in a simulation, always.
-pub(crate) fn is_small(size: usize, limit: usize) -> bool {
-    size <= limit || is_running()
 }
 
 /// A random number of the simulation on this thread.

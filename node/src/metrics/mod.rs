@@ -76,8 +76,13 @@ pub fn histogram(metric: &'static Metric, labels: &[Label]) -> Histogram {
 pub fn show_state(metric: &'static Metric, node: &str, states: &[&str], current: &str) {
     for state in states {
         let labels = [("node", node.to_owned()), ("state", (*state).to_owned())];
-        gauge(metric, &labels).set(f64::from(u8::from(*state == current)));
+        gauge(metric, &labels).set(flag(*state == current));
     }
+}
+
+/// How a gauge says yes or no.
+pub fn flag(is_so: bool) -> f64 {
+    f64::from(u8::from(is_so))
 }
 
 /// The moment as Prometheus counts it.

@@ -87,7 +87,8 @@ impl Count {
         self.bytes += bytes;
     }
 
-    fn join(&mut self, other: Self) {
+    /// Adds what another page had.
+    pub fn join(&mut self, other: Self) {
         self.chunks += other.chunks;
         self.bytes += other.bytes;
     }
