@@ -3,6 +3,7 @@
 
 use super::root::Root;
 use crate::config::Source;
+use crate::role::say::say;
 use std::fmt::Write;
 use std::io::IsTerminal;
 use std::net::SocketAddr;
@@ -21,10 +22,10 @@ pub(super) struct Announcement<'a> {
 }
 
 impl Announcement<'_> {
-    /// Prints it.
+    /// Prints it. The server serves whether anybody reads it or not.
     pub(super) fn print(&self) {
         let text = self.text(std::io::stdout().is_terminal());
-        println!("{text}");
+        let _ = say!("{text}");
     }
 
     fn text(&self, is_terminal: bool) -> String {

@@ -1,6 +1,7 @@
 //! `sixfold config`: the settings as they would take effect.
 
 use crate::config::{Config, Flags};
+use crate::role::say::say;
 use clap::Subcommand;
 
 /// What can be done with settings.
@@ -26,21 +27,21 @@ pub fn run(command: &Command) -> anyhow::Result<()> {
     let (flags, json) = match command {
         Command::Show { flags, json } => (flags, json),
         Command::Reference => {
-            print!("{}", crate::config::reference()?);
+            say!("{}", crate::config::reference()?.trim_end())?;
             return Ok(());
         }
         Command::Metrics => {
-            print!("{}", crate::metrics::reference());
+            say!("{}", crate::metrics::reference().trim_end())?;
             return Ok(());
         }
     };
     let config = Config::load(flags, &super::environment)?;
     if *json {
-        println!("{}", serde_json::to_string_pretty(&config.shown)?);
+        say!("{}", serde_json::to_string_pretty(&config.shown)?)?;
         return Ok(());
     }
     for shown in &config.shown {
-        println!("{:<26} {:<28} {}", shown.name, shown.value, shown.source);
+        say!("{:<26} {:<28} {}", shown.name, shown.value, shown.source)?;
     }
     Ok(())
 }

@@ -8,6 +8,7 @@ use crate::config::{Config, ConfigError};
 use crate::lease::{Lease, LeasePace};
 use crate::meta::{Meta, migrate};
 use crate::nodes::{Directory, RemoteSettings};
+use crate::role::say::say;
 use crate::shutdown::{Shutdown, Signals};
 use anyhow::Context;
 use std::collections::HashMap;
@@ -48,7 +49,8 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let (address, admin) = (listeners.s3.local_addr()?, listeners.admin.local_addr()?);
     let served = parts
         .serve(&config, listeners, &mut signals, recorded, || {
-            println!("Sixfold gateway: S3 on {address}, health on {admin}");
+            // It serves whether anybody reads this or not.
+            let _ = say!("Sixfold gateway: S3 on {address}, health on {admin}");
         })
         .await;
     parts.finish().await;

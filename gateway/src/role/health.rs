@@ -3,6 +3,7 @@
 //! answer.
 
 use crate::config::{Config, Flags};
+use crate::role::say::say;
 use anyhow::{Context, bail};
 use clap::Args;
 use sixfold_node::probe::reachable;
@@ -42,7 +43,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
     if !is_good {
         bail!("{address}: {said}");
     }
-    println!("{said}");
+    say!("{said}")?;
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 use super::admin::Target;
 use crate::meta::Meta;
 use crate::meta::types::JobStanding;
+use crate::role::say::say;
 use clap::Subcommand;
 use sixfold_proto::jobs::BREAKERS;
 
@@ -27,15 +28,19 @@ pub async fn run(command: Command) -> anyhow::Result<()> {
     standings.retain(|standing| standing.report.name != BREAKERS);
     if target.json {
         let rows: Vec<_> = standings.iter().map(as_json).collect();
-        println!("{:#}", serde_json::Value::from(rows));
+        say!("{:#}", serde_json::Value::from(rows))?;
         return Ok(());
     }
-    println!(
+    say!(
         "{:<24} {:<15} {:<10} {:<10} {:<9} result",
-        "process", "job", "last run", "next", "progress"
-    );
+        "process",
+        "job",
+        "last run",
+        "next",
+        "progress"
+    )?;
     for standing in &standings {
-        println!("{}", line(standing));
+        say!("{}", line(standing))?;
     }
     Ok(())
 }

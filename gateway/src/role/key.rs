@@ -5,6 +5,7 @@ use super::root::ROOT;
 use crate::auth::keys::Keys;
 use crate::meta::Meta;
 use crate::meta::types::{User, UserId};
+use crate::role::say::say;
 use clap::Subcommand;
 use std::sync::Arc;
 
@@ -72,13 +73,13 @@ async fn create(name: &str, target: &Target) -> anyhow::Result<()> {
             "owner_id": owner,
             "display_name": key.user.name,
         });
-        println!("{value:#}");
+        say!("{value:#}")?;
         return Ok(());
     }
-    println!("access key    {}", key.access_key);
-    println!("secret key    {}   (not shown again)", key.secret.expose());
-    println!("owner id      {owner}");
-    println!("display name  {}", key.user.name);
+    say!("access key    {}", key.access_key)?;
+    say!("secret key    {}   (not shown again)", key.secret.expose())?;
+    say!("owner id      {owner}")?;
+    say!("display name  {}", key.user.name)?;
     Ok(())
 }
 
@@ -87,12 +88,12 @@ async fn list(target: &Target) -> anyhow::Result<()> {
     let rows = meta.keys().await?;
     if target.json {
         let rows: Vec<_> = rows.iter().map(|row| as_json(&row.access_key, &row.user)).collect();
-        println!("{:#}", serde_json::Value::from(rows));
+        say!("{:#}", serde_json::Value::from(rows))?;
         return Ok(());
     }
-    println!("{:<24} {:<20} owner id", "access key", "user");
+    say!("{:<24} {:<20} owner id", "access key", "user")?;
     for row in rows {
-        println!("{:<24} {:<20} {}", row.access_key, row.user.name, owner_id(row.user.id));
+        say!("{:<24} {:<20} {}", row.access_key, row.user.name, owner_id(row.user.id))?;
     }
     Ok(())
 }
@@ -116,9 +117,9 @@ async fn delete(access_key: &str, is_forced: bool, target: &Target) -> anyhow::R
     );
     anyhow::ensure!(meta.delete_key(access_key).await?, "there is no access key {access_key}");
     if target.json {
-        println!("{}", serde_json::json!({ "deleted": access_key }));
+        say!("{}", serde_json::json!({ "deleted": access_key }))?;
     } else {
-        println!("deleted {access_key}");
+        say!("deleted {access_key}")?;
     }
     Ok(())
 }

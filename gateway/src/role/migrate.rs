@@ -2,6 +2,7 @@
 
 use super::admin::Target;
 use super::assembly;
+use crate::role::say::say;
 use anyhow::Context;
 use clap::Args;
 use std::path::PathBuf;
@@ -30,9 +31,9 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
         set.context("can't let the role sixfold_node log in")?;
     }
     if target.json {
-        println!("{}", serde_json::json!({ "migrated": true }));
+        say!("{}", serde_json::json!({ "migrated": true }))?;
     } else {
-        println!("the database has this release's schema");
+        say!("the database has this release's schema")?;
     }
     Ok(())
 }

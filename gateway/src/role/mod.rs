@@ -20,8 +20,10 @@ mod home;
 mod metadata;
 mod readiness;
 mod root;
+mod say;
 
 use crate::config::{Config, Flags};
+use crate::role::say::say;
 use admin::Target;
 use clap::{Parser, Subcommand};
 use std::future::Future;
@@ -88,10 +90,7 @@ pub fn main() -> ExitCode {
         Command::Check(arguments) => return ended(once(check::run(arguments))),
         Command::Job(command) => once(job::run(command)),
         Command::Config(command) => config::run(&command),
-        Command::Version { json } => {
-            version(json);
-            Ok(())
-        }
+        Command::Version { json } => version(json),
     };
     ended(result.map(|()| ExitCode::SUCCESS))
 }
@@ -107,13 +106,12 @@ fn ended(result: anyhow::Result<ExitCode>) -> ExitCode {
     }
 }
 
-fn version(as_json: bool) {
+fn version(as_json: bool) -> anyhow::Result<()> {
     let version = env!("CARGO_PKG_VERSION");
     if as_json {
-        println!("{}", serde_json::json!({ "version": version }));
-    } else {
-        println!("sixfold {version}");
+        return say!("{}", serde_json::json!({ "version": version }));
     }
+    say!("sixfold {version}")
 }
 
 /// Runs a command that ends by itself.

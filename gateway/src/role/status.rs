@@ -4,6 +4,7 @@ use super::admin::Target;
 use super::node;
 use crate::meta::Meta;
 use crate::meta::types::{JobRow, JobStanding, NodeState};
+use crate::role::say::say;
 use sixfold_proto::jobs::BREAKERS;
 
 /// Degraded extents counted at most; more is said as "at least".
@@ -35,22 +36,22 @@ pub async fn run(target: Target) -> anyhow::Result<()> {
             "breakers": breakers.iter().cloned().collect::<serde_json::Map<_, _>>(),
             "jobs": jobs.iter().map(job_as_json).collect::<Vec<_>>(),
         });
-        println!("{value:#}");
+        say!("{value:#}")?;
         return Ok(());
     }
-    println!("cluster            {cluster}");
+    say!("cluster            {cluster}")?;
     let full = if full > 0 { format!(", {full} full") } else { String::new() };
-    println!("nodes              {up} of {registered} up{full}");
+    say!("nodes              {up} of {registered} up{full}")?;
     let more = if degraded == DEGRADED_LIMIT { "at least " } else { "" };
-    println!("degraded extents   {more}{degraded} found so far");
+    say!("degraded extents   {more}{degraded} found so far")?;
     if up < registered {
-        println!("                   what only the silent nodes hold is not among them yet");
+        say!("                   what only the silent nodes hold is not among them yet")?;
     }
     for (process, told) in &breakers {
-        println!("circuit breakers   {} in {process}", told.as_str().unwrap_or_default());
+        say!("circuit breakers   {} in {process}", told.as_str().unwrap_or_default())?;
     }
     for JobRow { name, doing, silent_for } in &jobs {
-        println!("{name:<18} {doing}, said {silent_for:.0} s ago");
+        say!("{name:<18} {doing}, said {silent_for:.0} s ago")?;
     }
     Ok(())
 }

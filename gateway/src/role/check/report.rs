@@ -3,6 +3,7 @@
 use crate::jobs::{CheckState, Count};
 use crate::meta::checks::Checks;
 use crate::meta::types::{CheckRun, ChunkSet, Finding, FoundName, Named, Outcome, VersionId};
+use crate::role::say::say;
 use serde_json::{Value, json};
 use sixfold_proto::name::{CHUNKS_PER_EXTENT, ExtentId};
 use std::collections::HashMap;
@@ -64,7 +65,7 @@ pub(super) async fn print(
             if as_json {
                 shown.push(finding_as_json(finding, names));
             } else if finding.outcome != Outcome::Deleted {
-                println!("{}", line(finding, names));
+                say!("{}", line(finding, names))?;
             }
         }
         after = page.last().map(|finding| finding.extent);
@@ -75,9 +76,9 @@ pub(super) async fn print(
     let verdict = verdict(&tally, state);
     if as_json {
         let value = summary_as_json(run, state, &tally, verdict, shown);
-        println!("{value:#}");
+        say!("{value:#}")?;
     } else {
-        print!("{}", summary(run, state, &tally, verdict));
+        say!("{}", summary(run, state, &tally, verdict))?;
     }
     Ok(verdict)
 }
@@ -270,7 +271,7 @@ fn summary(run: &CheckRun, state: &CheckState, tally: &Tally, verdict: Verdict) 
         }
         Verdict::Wrong => "something is wrong".to_owned(),
     });
-    lines.join("\n") + "\n"
+    lines.join("\n")
 }
 
 #[cfg(test)]

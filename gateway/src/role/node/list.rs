@@ -3,6 +3,7 @@
 use crate::meta::Meta;
 use crate::meta::types::{NodeRow, NodeState};
 use crate::role::admin::Target;
+use crate::role::say::say;
 
 /// A node silent for longer is shown as such: three heartbeats.
 const SILENT_SECONDS: f64 = 15.0;
@@ -11,13 +12,18 @@ pub(super) async fn run(target: &Target) -> anyhow::Result<()> {
     let rows = target.connect().await?.nodes().await?;
     if target.json {
         let rows: Vec<_> = rows.iter().map(as_json).collect();
-        println!("{:#}", serde_json::Value::from(rows));
+        say!("{:#}", serde_json::Value::from(rows))?;
         return Ok(());
     }
-    println!(
+    say!(
         "{:<6} {:<10} {:<12} {:<7} {:<10} {:<8} address",
-        "node", "state", "zone", "weight", "chunks", "silent"
-    );
+        "node",
+        "state",
+        "zone",
+        "weight",
+        "chunks",
+        "silent"
+    )?;
     for row in &rows {
         let address = match row.address.as_deref() {
             None => "(embedded)",
@@ -27,9 +33,7 @@ pub(super) async fn run(target: &Target) -> anyhow::Result<()> {
         let silent = format!("{:.0} s", row.silent_for);
         let chunks = row.chunk_count.map_or_else(|| "?".to_owned(), |count| count.to_string());
         let (number, state, zone, weight) = (row.number.0, shown_state(row), &row.zone, row.weight);
-        println!(
-            "{number:<6} {state:<10} {zone:<12} {weight:<7} {chunks:<10} {silent:<8} {address}"
-        );
+        say!("{number:<6} {state:<10} {zone:<12} {weight:<7} {chunks:<10} {silent:<8} {address}")?;
     }
     Ok(())
 }

@@ -13,6 +13,7 @@ use super::admin::Target;
 use crate::meta::Meta;
 use crate::meta::pg::Pg;
 use crate::meta::types::{NodeRow, NodeState, Placed};
+use crate::role::say::say;
 use anyhow::{Context, ensure};
 use clap::Subcommand;
 use sixfold_proto::name::{CHUNKS_PER_EXTENT, NodeNumber};
@@ -130,9 +131,9 @@ async fn holds_chunks(meta: &Pg, node: NodeNumber) -> anyhow::Result<bool> {
 /// Says what was done: for programs the node's row, for people a sentence.
 async fn report(meta: &Pg, target: &Target, number: u16, said: &str) -> anyhow::Result<()> {
     if target.json {
-        println!("{:#}", as_json(Nodes::read(meta).await?.find(number)?));
+        say!("{:#}", as_json(Nodes::read(meta).await?.find(number)?))?;
     } else {
-        println!("{said}");
+        say!("{said}")?;
     }
     Ok(())
 }

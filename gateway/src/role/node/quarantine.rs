@@ -5,6 +5,7 @@ use crate::meta::Meta;
 use crate::meta::pg::Pg;
 use crate::meta::types::Quarantine;
 use crate::role::admin::Target;
+use crate::role::say::say;
 use anyhow::{Context, ensure};
 use clap::{Args, Subcommand};
 
@@ -46,19 +47,19 @@ async fn list(target: &Target) -> anyhow::Result<()> {
     let rows = target.connect().await?.quarantines().await?;
     if target.json {
         let rows: Vec<_> = rows.iter().map(as_json).collect();
-        println!("{:#}", serde_json::Value::from(rows));
+        say!("{:#}", serde_json::Value::from(rows))?;
         return Ok(());
     }
     if rows.is_empty() {
-        println!("nothing is in quarantine");
+        say!("nothing is in quarantine")?;
         return Ok(());
     }
-    println!("{:<6} {:<10} {:<12} {:<16} since", "node", "copies to", "chunks", "bytes");
+    say!("{:<6} {:<10} {:<12} {:<16} since", "node", "copies to", "chunks", "bytes")?;
     for row in &rows {
         let count = |count: Option<u64>| count.map_or("not counted".into(), |c| c.to_string());
         let (chunks, bytes) = (count(row.chunks), count(row.bytes));
         let (node, kept) = (row.node.0, row.kept.0);
-        println!("{node:<6} {kept:<10} {chunks:<12} {bytes:<16} {:.0} s", row.for_s);
+        say!("{node:<6} {kept:<10} {chunks:<12} {bytes:<16} {:.0} s", row.for_s)?;
     }
     Ok(())
 }
@@ -86,9 +87,9 @@ async fn end(which: &Which, is_purge: bool) -> anyhow::Result<()> {
     }
     if which.target.json {
         let rows: Vec<_> = rows.iter().map(as_json).collect();
-        println!("{:#}", serde_json::Value::from(rows));
+        say!("{:#}", serde_json::Value::from(rows))?;
     } else {
-        println!("ended on {} nodes; each knows it within seconds", rows.len());
+        say!("ended on {} nodes; each knows it within seconds", rows.len())?;
     }
     Ok(())
 }
