@@ -11,6 +11,7 @@ pub struct Gateway {
     address: String,
     admin_address: String,
     log: PathBuf,
+    environment: Vec<(String, String)>,
     process: Option<Process>,
 }
 
@@ -20,11 +21,27 @@ impl Gateway {
     /// # Panics
     /// When it isn't ready in time.
     pub fn beside(server: &Server) -> Self {
+        Self::beside_with(server, &[])
+    }
+
+    /// As [`Gateway::beside`], with an environment that differs from the server's.
+    ///
+    /// # Panics
+    /// As [`Gateway::beside`].
+    pub fn beside_with(server: &Server, environment: &[(&str, &str)]) -> Self {
         let (address, admin_address) = (free_address(), free_address());
-        let log = server.folder().join("gateway2.log");
-        let mut gateway = Self { address, admin_address, log, process: None };
+        let port = address.rsplit(':').next().unwrap_or_default();
+        let log = server.folder().join(format!("gateway-{port}.log"));
+        let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        let environment = environment.iter().map(own).collect();
+        let mut gateway = Self { address, admin_address, log, environment, process: None };
         gateway.start(server);
         gateway
+    }
+
+    /// Host and port of its health and metrics.
+    pub fn admin_address(&self) -> &str {
+        &self.admin_address
     }
 
     /// Host and port of its S3 listener.
@@ -47,6 +64,7 @@ impl Gateway {
     pub fn start(&mut self, server: &Server) {
         assert!(self.process.is_none(), "the gateway runs");
         let mut command = server.gateway_command_at(&self.address, &self.admin_address);
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         self.process = Some(Process::start("sixfold", &mut command, &self.log));
         let until = Instant::now() + START_PATIENCE;
         while !is_ready(&self.admin_address) {

@@ -4,12 +4,13 @@
 use super::super::columns::{
     ChecksumColumns, headers_text, key_lock, parts_text, size_number, version_id,
 };
-use super::super::connect::acquire;
+use super::super::connect::{self, acquire};
 use super::super::error::{from_sqlx, is_ambiguous, is_lock_timeout};
 use crate::meta::types::{BucketId, CompleteOutcome, Completion, UploadId, WriteCondition};
 use crate::meta::{MetaError, Result};
 use sha2::{Digest, Sha256};
-use sqlx::{Connection, PgConnection, PgPool};
+use sqlx::{Connection, PgConnection, PgPool, Postgres, Transaction};
+use std::future::Future;
 use std::time::Duration;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -17,7 +18,7 @@ use uuid::Uuid;
 /// The longest that the database may work on a completion: no transaction over 10 s.
 const STATEMENT_LIMIT: &str = "set local statement_timeout = '10s'";
 
-/// The longest wait for its answer.
+/// The longest wait for the answer to it. Its beginning and its end take no longer than other calls.
 const ANSWER_LIMIT: Duration = Duration::from_secs(11);
 
 /// What `complete_v1` answers.
@@ -53,18 +54,28 @@ async fn attempt(pool: &PgPool, completion: &Completion) -> Result<Attempt> {
     let columns = Columns::of(completion)?;
     let mut connection = acquire(pool).await?;
     let is_conditional = completion.condition != WriteCondition::default();
-    let call = transaction(&mut connection, completion, &columns);
-    let error = match tokio::time::timeout(ANSWER_LIMIT, call).await {
-        Ok(Ok(row)) => return outcome(row).map(Attempt::Answered),
-        Ok(Err(error)) if is_lock_timeout(&error) && is_conditional => {
+    let error = match transaction(&mut connection, completion, &columns).await {
+        Ok(row) => return outcome(row).map(Attempt::Answered),
+        Err(Failure::NotBegun) => {
+            connection.close_on_drop();
+            return Err(MetaError::Unavailable("the database is silent".to_owned()));
+        }
+        Err(Failure::Failed(error)) if is_lock_timeout(&error) && is_conditional => {
             return Ok(Attempt::Answered(CompleteOutcome::Conflict));
         }
-        Ok(Err(error)) if !is_ambiguous(&error) => return Err(from_sqlx(error)),
-        Ok(Err(error)) => from_sqlx(error),
-        Err(_) => MetaError::Unavailable(format!("no answer within {ANSWER_LIMIT:?}")),
+        Err(Failure::Failed(error)) if !is_ambiguous(&error) => return Err(from_sqlx(error)),
+        Err(Failure::Failed(error)) => from_sqlx(error),
     };
     connection.close_on_drop();
     Ok(Attempt::Lost(error))
+}
+
+/// Why a completion failed.
+enum Failure {
+    /// The database did not even answer to its beginning: it has done nothing, and another attempt
+    /// would take as long.
+    NotBegun,
+    Failed(sqlx::Error),
 }
 
 /// What needs converting before anything is sent.
@@ -99,12 +110,30 @@ async fn transaction(
     connection: &mut PgConnection,
     completion: &Completion,
     columns: &Columns,
-) -> std::result::Result<OutcomeRow, sqlx::Error> {
+) -> std::result::Result<OutcomeRow, Failure> {
+    let begun = tokio::time::timeout(connect::ANSWER_LIMIT, begin(connection)).await;
+    let mut transaction = begun.map_err(|_| Failure::NotBegun)?.map_err(Failure::Failed)?;
+    let call = call(&mut transaction, completion, columns);
+    let row = answered(ANSWER_LIMIT, call).await.map_err(Failure::Failed)?;
+    answered(connect::ANSWER_LIMIT, transaction.commit()).await.map_err(Failure::Failed)?;
+    Ok(row)
+}
+
+async fn begin(
+    connection: &mut PgConnection,
+) -> std::result::Result<Transaction<'_, Postgres>, sqlx::Error> {
     let mut transaction = connection.begin().await?;
     sqlx::query(STATEMENT_LIMIT).execute(&mut *transaction).await?;
-    let row = call(&mut transaction, completion, columns).await?;
-    transaction.commit().await?;
-    Ok(row)
+    Ok(transaction)
+}
+
+/// A step, or that there was no answer to it in time.
+async fn answered<T>(
+    limit: Duration,
+    step: impl Future<Output = std::result::Result<T, sqlx::Error>>,
+) -> std::result::Result<T, sqlx::Error> {
+    let late = || Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()));
+    tokio::time::timeout(limit, step).await.unwrap_or_else(|_| late())
 }
 
 pub(in crate::meta::pg) async fn call(
