@@ -67,7 +67,7 @@ step_postgresql() {
 step_demo() { apt_install rclone curl python3; }
 
 step_debian() {
-  apt_install rclone s3cmd restic awscli chromium chromium-driver python3-venv curl openssl curl openssl
+  apt_install rclone s3cmd restic awscli chromium chromium-driver python3-venv curl openssl libfaketime
 }
 
 # promtool tests the alerts. Only the program is taken out of its package: installed, the package

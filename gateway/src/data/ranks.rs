@@ -51,7 +51,7 @@ pub(super) fn ranks(shared: &Shared, extent: &Extent) -> [Rank; CHUNKS_PER_EXTEN
         };
         match entry.node().filter(is_expected) {
             None => Rank::Doubtful,
-            Some(node) if node.latency() > slow => Rank::Slow,
+            Some(node) if node.latency() > slow && !node.is_slow_to_be_tried() => Rank::Slow,
             Some(_) => Rank::Good,
         }
     })

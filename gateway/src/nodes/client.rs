@@ -20,6 +20,13 @@ const LIST_ANSWER: Duration = Duration::from_secs(20);
 /// tried again, unless its row says so anyway.
 const REFUSAL_HOLDS: Duration = Duration::from_secs(30);
 
+/// How often a node that is read last is asked first all the same, to see whether it still is slow.
+const TRY_SLOW_EVERY: Duration = Duration::from_secs(10);
+
+/// The longest that a read which was given up can say of its node: nobody may have looked at it
+/// any more.
+const MOST_LATE: Duration = Duration::from_secs(2);
+
 /// A node, embedded or remote. Calls go through it so that it learns from them.
 pub struct Node {
     number: NodeNumber,
@@ -41,6 +48,8 @@ struct Calls {
     breaker: Breaker,
     last_success: Option<Instant>,
     refused: Option<(Instant, Refusal)>,
+    /// When a read last tried whether it still is slow.
+    slow_tried: Option<Instant>,
 }
 
 /// Why a node takes no new chunks, by its own word.
@@ -71,6 +80,17 @@ impl Node {
     /// How long a read's first cell lately took to come, on average.
     pub fn latency(&self) -> Duration {
         Duration::from_micros(self.lessons.latency_us.load(Ordering::Relaxed))
+    }
+
+    /// Whether this read should find out if the node, known as slow, still is: one does, once in a
+    /// while. Nobody else asks it, so nothing else would tell that it is fast again.
+    pub fn is_slow_to_be_tried(&self) -> bool {
+        let (mut calls, now) = (self.lessons.calls(), Instant::now());
+        let is_due = calls.slow_tried.is_none_or(|at| now - at >= TRY_SLOW_EVERY);
+        if is_due {
+            calls.slow_tried = Some(now);
+        }
+        is_due
     }
 
     /// A caller gave a call up because it took too long.
@@ -145,8 +165,50 @@ impl Lessons {
         let took = u64::try_from(took.as_micros()).unwrap_or(u64::MAX).max(1);
         let before = self.latency_us.load(Ordering::Relaxed);
         // A lost update between the two costs one sample of an estimate.
-        let next = if before == 0 { took } else { (before / 8) * 7 + took / 8 };
+        let next = match before {
+            0 => took,
+            // Slow nodes are seldom read: each read that was fast must count.
+            _ if took < before / 4 => before / 2,
+            _ => (before / 8) * 7 + took / 8,
+        };
         self.latency_us.store(next.max(1), Ordering::Relaxed);
+    }
+
+    /// A read that was given up after `waited` would have taken longer.
+    fn learn_lateness(&self, waited: Duration) {
+        let waited = waited.min(MOST_LATE);
+        if waited.as_micros() > u128::from(self.latency_us.load(Ordering::Relaxed)) {
+            self.learn_latency(waited);
+        }
+    }
+}
+
+/// The wait for the first cell of a read. One that ends without it teaches as well: where a hedge
+/// answers first, the late answer is never seen.
+struct Wait {
+    lessons: Arc<Lessons>,
+    asked: Instant,
+    is_over: bool,
+}
+
+impl Wait {
+    fn begin(lessons: &Arc<Lessons>) -> Self {
+        Self { lessons: Arc::clone(lessons), asked: Instant::now(), is_over: false }
+    }
+
+    /// There was an answer.
+    fn end(&mut self, answer: Result<(), &NodeError>) {
+        if !std::mem::replace(&mut self.is_over, true) && answer.is_ok() {
+            self.lessons.learn_latency(self.asked.elapsed());
+        }
+    }
+}
+
+impl Drop for Wait {
+    fn drop(&mut self) {
+        if !self.is_over {
+            self.lessons.learn_lateness(self.asked.elapsed());
+        }
     }
 }
 
@@ -183,15 +245,19 @@ impl Chunks for Node {
     ) -> Result<BoxStream<'static, Result<Cell, NodeError>>, NodeError> {
         // A stream that opens proves little: what counts is the first cell, and an error later.
         self.lessons.metrics.gets.increment(1);
-        let asked = Instant::now();
+        let mut wait = Wait::begin(&self.lessons);
         let answer = self.chunks.get(name, cells).await;
-        let cells = answer.inspect_err(|error| self.lessons.learn(Some(error)))?;
+        if let Err(error) = &answer {
+            wait.end(Err(error));
+            self.lessons.learn(Some(error));
+        }
+        let cells = answer?;
         let lessons = Arc::clone(&self.lessons);
         let mut is_first = true;
         Ok(cells
             .inspect(move |cell| {
                 if std::mem::take(&mut is_first) {
-                    lessons.learn_latency(asked.elapsed());
+                    wait.end(cell.as_ref().map(|_| ()));
                     lessons.learn(cell.as_ref().err());
                 } else if let Err(error) = cell {
                     lessons.learn(Some(error));
@@ -214,11 +280,9 @@ impl Chunks for Node {
 
     async fn get_cell(&self, name: ChunkName, number: u32) -> Result<Cell, NodeError> {
         self.lessons.metrics.gets.increment(1);
-        let asked = Instant::now();
+        let mut wait = Wait::begin(&self.lessons);
         let answer = self.chunks.get_cell(name, number).await;
-        if answer.is_ok() {
-            self.lessons.learn_latency(asked.elapsed());
-        }
+        wait.end(answer.as_ref().map(|_| ()));
         self.lessons.learn(answer.as_ref().err());
         answer
     }
@@ -253,6 +317,40 @@ mod tests {
     use super::*;
     use crate::nodes::fake::{FakeNode, Faults};
     use sixfold_proto::name::{ChunkIndex, ExtentId};
+
+    /// Where a hedge is faster, the slow answer never comes; the node must be known as slow all
+    /// the same, and as fast when it is fast again.
+    #[tokio::test(start_paused = true)]
+    async fn f06_a_node_whose_late_reads_are_given_up_is_known_as_slow() {
+        let fake = FakeNode::new(NodeNumber(1));
+        let node = Node::new(NodeNumber(1), fake.clone(), &NodeLimits::default());
+        let name = ChunkName { extent: ExtentId(7), index: ChunkIndex::new(0).unwrap() };
+        let cell = Cell { data: "x".into(), checksum: 1, is_verified: false };
+        fake.put_cell(name, LeaseId(1), cell).await.unwrap();
+        let late = Duration::from_millis(100);
+        let fast = node.get_cell(name, 0).await;
+        assert!(fast.is_ok() && node.latency() < late / 10, "{:?}", node.latency());
+        fake.fail(Faults { delay: late * 10, ..Faults::default() });
+        for _ in 0..8 {
+            assert!(tokio::time::timeout(late, node.get_cell(name, 0)).await.is_err());
+            drop(
+                tokio::time::timeout(late, async {
+                    node.get(name, 0..1).await?.next().await.unwrap()
+                })
+                .await,
+            );
+        }
+        assert!(node.latency() > late / 2, "{:?}", node.latency());
+        // One tries it, and then for a while nobody.
+        assert!(node.is_slow_to_be_tried() && !node.is_slow_to_be_tried());
+        tokio::time::advance(TRY_SLOW_EVERY).await;
+        assert!(node.is_slow_to_be_tried() && !node.is_slow_to_be_tried());
+        fake.fail(Faults::default());
+        for _ in 0..5 {
+            node.get_cell(name, 0).await.unwrap();
+        }
+        assert!(node.latency() < late / 10, "{:?}", node.latency());
+    }
 
     /// A wiped drive answers at the address of the node that is meant. Neither that it has nothing
     /// nor that it is another node says that the one that is meant lives.

@@ -103,6 +103,26 @@ fn passes(point: &'static str) -> Result<(), String> {
     Err(format!("no process crashed at {point}"))
 }
 
+/// The jobs with crash points at their steps. A check has none: its state is in rows, a step at a
+/// time, and its own tests break it off at each.
+const JOBS: [&str; 7] =
+    ["collect", "end_leases", "expire_uploads", "heal", "move", "rebalance", "sweep"];
+
+/// For each step of each job a run in which a process dies just there, and nowhere else. It is
+/// started again and two others run the same job meanwhile; all invariants hold.
+#[test]
+fn f34_a_job_that_dies_at_any_step_is_run_again() {
+    let is_step = |point: &&&str| {
+        let job = point.split_once('.').map_or("", |(job, _)| job);
+        JOBS.contains(&job)
+    };
+    let steps = CRASH_POINTS.iter().filter(is_step).collect::<Vec<_>>();
+    assert_eq!(steps.len(), 16);
+    let wrong = on_all_cores(&steps, |&&step| passes(step).err());
+    let wrong = wrong.into_iter().flatten().collect::<Vec<_>>();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
 #[test]
 fn a_seed_happens_again() {
     on_all_cores(&[1, 2, 3, 8], |&seed| {

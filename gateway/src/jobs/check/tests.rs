@@ -48,21 +48,44 @@ type Meanwhile = BoxFuture<'static, ()>;
 struct Rows {
     model: Arc<Model>,
     meanwhile: Mutex<Option<Meanwhile>>,
+    /// How many moments before and behind calls the process lives still.
+    lives: Mutex<Option<u32>>,
+}
+
+impl Rows {
+    /// A call of a process that may die before it, and behind it.
+    async fn passed<T>(
+        &self,
+        call: impl Future<Output = crate::meta::Result<T>>,
+    ) -> crate::meta::Result<T> {
+        self.pass()?;
+        let answer = call.await;
+        self.pass()?;
+        answer
+    }
+
+    fn pass(&self) -> crate::meta::Result<()> {
+        let mut lives = lock(&self.lives);
+        let Some(left) = lives.as_mut() else { return Ok(()) };
+        let died = crate::meta::MetaError::Unavailable("it has died".to_owned());
+        *left = left.checked_sub(1).ok_or(died)?;
+        Ok(())
+    }
 }
 
 #[async_trait]
 impl Checks for Rows {
     async fn ask_check(&self, heals: bool) -> crate::meta::Result<Option<i64>> {
-        self.model.ask_check(heals).await
+        self.passed(self.model.ask_check(heals)).await
     }
     async fn withdraw_check(&self, run: i64) -> crate::meta::Result<()> {
-        self.model.withdraw_check(run).await
+        self.passed(self.model.withdraw_check(run)).await
     }
     async fn check(&self, run: i64) -> crate::meta::Result<Option<CheckRun>> {
-        self.model.check(run).await
+        self.passed(self.model.check(run)).await
     }
     async fn next_check(&self) -> crate::meta::Result<Option<CheckRun>> {
-        self.model.next_check().await
+        self.passed(self.model.next_check()).await
     }
     async fn step_check(
         &self,
@@ -71,17 +94,17 @@ impl Checks for Rows {
         is_done: bool,
         findings: &[Finding],
     ) -> crate::meta::Result<bool> {
-        self.model.step_check(run, state, is_done, findings).await
+        self.passed(self.model.step_check(run, state, is_done, findings)).await
     }
     async fn extent_count(&self) -> crate::meta::Result<u64> {
-        self.model.extent_count().await
+        self.passed(self.model.extent_count()).await
     }
     async fn extents_by_id(
         &self,
         after: Option<ExtentId>,
         limit: usize,
     ) -> crate::meta::Result<Vec<Checked>> {
-        let rows = self.model.extents_by_id(after, limit).await;
+        let rows = self.passed(self.model.extents_by_id(after, limit)).await;
         let meanwhile = lock(&self.meanwhile).take();
         if let Some(meanwhile) = meanwhile {
             meanwhile.await;
@@ -89,7 +112,7 @@ impl Checks for Rows {
         rows
     }
     async fn extents_of(&self, ids: &[ExtentId]) -> crate::meta::Result<Vec<Checked>> {
-        self.model.extents_of(ids).await
+        self.passed(self.model.extents_of(ids)).await
     }
     async fn findings(
         &self,
@@ -98,14 +121,14 @@ impl Checks for Rows {
         after: Option<ExtentId>,
         limit: usize,
     ) -> crate::meta::Result<Vec<Finding>> {
-        self.model.findings(run, only_open, after, limit).await
+        self.passed(self.model.findings(run, only_open, after, limit)).await
     }
     async fn settle_findings(
         &self,
         run: i64,
         settled: &[(ExtentId, Outcome)],
     ) -> crate::meta::Result<()> {
-        self.model.settle_findings(run, settled).await
+        self.passed(self.model.settle_findings(run, settled)).await
     }
     async fn name_findings(
         &self,
@@ -113,14 +136,14 @@ impl Checks for Rows {
         after: &NameCursor,
         limit: usize,
     ) -> crate::meta::Result<Option<NameCursor>> {
-        self.model.name_findings(run, after, limit).await
+        self.passed(self.model.name_findings(run, after, limit)).await
     }
     async fn finding_names(
         &self,
         run: i64,
         extents: &[ExtentId],
     ) -> crate::meta::Result<Vec<(ExtentId, FoundName)>> {
-        self.model.finding_names(run, extents).await
+        self.passed(self.model.finding_names(run, extents)).await
     }
 }
 
@@ -147,7 +170,11 @@ impl World {
         let six = Arc::new(Six { nodes, gone: Mutex::default() });
         let bucket = Arc::new(model.create_bucket("b", UserId(Uuid::new_v4())).await.unwrap());
         let lease = model.begin_lease("test").await.unwrap();
-        let rows = Arc::new(Rows { model: Arc::clone(&model), meanwhile: Mutex::default() });
+        let rows = Arc::new(Rows {
+            model: Arc::clone(&model),
+            meanwhile: Mutex::default(),
+            lives: Mutex::default(),
+        });
         Self { model, rows, six, bucket, lease }
     }
 
@@ -433,8 +460,36 @@ async fn what_changes_meanwhile_is_not_reported() {
     assert!(findings.iter().all(|finding| finding.absent == ChunkSet(0)), "{findings:?}");
 }
 
+/// The process dies before and behind each of its calls on the rows, and another one goes on.
 #[tokio::test]
-async fn two_that_run_at_once_count_everything_once() {
+async fn f34_a_check_that_dies_at_any_step_counts_everything_once() {
+    for moment in 0.. {
+        let world = World::new().await;
+        for key in 0..5 {
+            let extent = world.put(&key.to_string()).await;
+            world.lose(&extent, 1);
+        }
+        world.write().await;
+        let run = world.model.ask_check(false).await.unwrap().unwrap();
+        *lock(&world.rows.lives) = Some(moment);
+        let dies = world.check();
+        let mut has_died = false;
+        while !has_died && !world.model.check(run).await.unwrap().unwrap().is_done {
+            has_died = dies.step().await.is_err();
+        }
+        *lock(&world.rows.lives) = None;
+        let (state, findings) = world.finish(&world.check(), run).await;
+        assert_eq!((state.extents, state.absent, findings.len()), (5, 5, 5), "{moment}");
+        assert_eq!(state.unwanted_everywhere().held.chunks, 6, "{moment}");
+        if !has_died {
+            assert!(moment > 10, "there are more steps than {moment}");
+            return;
+        }
+    }
+}
+
+#[tokio::test]
+async fn f34_two_checks_at_once_count_everything_once() {
     let world = World::new().await;
     for key in 0..10 {
         let extent = world.put(&key.to_string()).await;

@@ -1,0 +1,71 @@
+//! Failures that need something between real processes, or in their place: a way that is slow or cut,
+//! a peer that sends garbage, clients that vanish, a node that comes and goes.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods)]
+
+mod clocks;
+mod flapping;
+mod garbage;
+mod slow_node;
+mod two_gateways;
+mod vanishing;
+
+use std::time::{Duration, Instant};
+
+use compat_tests::census::Census;
+use compat_tests::cluster::Server;
+use compat_tests::raw::{Answer, Request};
+
+/// What is waited for takes seconds; the rest is for a busy machine.
+const PATIENCE: Duration = Duration::from_mins(3);
+
+/// Extents that lack a chunk or have two on a node.
+const NOT_WHOLE: &str = "select count(*) from extent e join placement p on p.id = e.placement_id
+    where e.missing <> 0 or is_crowded_v1(p.nodes)";
+
+/// What one gateway of a server answers.
+async fn ask_at(server: &Server, address: &str, request: Request) -> Answer {
+    request.sign(&server.signer(), address).send(address).await
+}
+
+/// What the server's own gateway answers.
+async fn ask(server: &Server, request: Request) -> Answer {
+    ask_at(server, server.address(), request).await
+}
+
+async fn wait_for(what: &str, mut is_there: impl FnMut() -> bool) {
+    let until = Instant::now() + PATIENCE;
+    while !tokio::task::block_in_place(&mut is_there) {
+        assert!(Instant::now() < until, "{what} did not come");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+/// Waits until every extent has six whole chunks on six nodes.
+async fn wait_until_whole(server: &Server) {
+    wait_for("six chunks of every extent", || server.metadata(NOT_WHOLE).trim() == "0").await;
+}
+
+/// Counts until nothing lacks, and nothing is there that no row places.
+async fn wait_for_clean_census(server: &Server) -> Census {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let census = Census::take(server).await.unwrap();
+        if census.is_clean() {
+            return census;
+        }
+        assert!(Instant::now() < until, "{census:#?}");
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
+/// A put in the scheme that needs all six nodes, until it succeeds.
+async fn wait_for_all_six(server: &Server, bucket: &str) {
+    let until = Instant::now() + PATIENCE;
+    let put = Request::put(&format!("/{bucket}/probe")).body(vec![2; 100_000]);
+    let put = put.header("x-amz-storage-class", "SIXFOLD_SCRATCH");
+    while ask(server, put.clone()).await.status != 200 {
+        assert!(Instant::now() < until, "not all six nodes are used");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
