@@ -23,6 +23,9 @@ const PATIENCE: Duration = Duration::from_mins(3);
 const NOT_WHOLE: &str = "select count(*) from extent e join placement p on p.id = e.placement_id
     where e.missing <> 0 or is_crowded_v1(p.nodes)";
 
+/// Bodies that nothing refers to any more, whose rows place chunks until those are deleted.
+const FREED: &str = "select count(*) from body where refs = 0";
+
 /// What one gateway of a server answers.
 async fn ask_at(server: &Server, address: &str, request: Request) -> Answer {
     request.sign(&server.signer(), address).send(address).await
@@ -46,8 +49,14 @@ async fn wait_until_whole(server: &Server) {
     wait_for("six chunks of every extent", || server.metadata(NOT_WHOLE).trim() == "0").await;
 }
 
+/// Waits until what was deleted and overwritten is gone from the nodes.
+async fn wait_until_collected(server: &Server) {
+    wait_for("the collection", || server.metadata(FREED).trim() == "0").await;
+}
+
 /// Counts until nothing lacks, and nothing is there that no row places.
 async fn wait_for_clean_census(server: &Server) -> Census {
+    wait_until_collected(server).await;
     let until = Instant::now() + PATIENCE;
     loop {
         let census = Census::take(server).await.unwrap();

@@ -11,7 +11,7 @@ use compat_tests::raw::{Answer, Request};
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 
-use super::{ask, ask_at, wait_for, wait_for_clean_census, wait_until_whole};
+use super::{ask, ask_at, wait_for, wait_for_clean_census, wait_until_collected, wait_until_whole};
 
 fn plan() -> Plan {
     Plan::new(Form::Separate)
@@ -167,9 +167,7 @@ async fn f24_a_gateway_with_an_old_ring_writes_and_reads_what_is_right() {
     let on_removed = "select count(*) from extent e join placement p on p.id = e.placement_id
         where 1 = any(p.nodes)";
     assert_eq!(server.metadata(on_removed).trim(), "0", "chunks were placed on a removed node");
-    // What is being collected is in rows, and no longer on nodes.
-    let freed = "select count(*) from body where refs = 0";
-    wait_for("the collection", || server.metadata(freed).trim() == "0").await;
+    wait_until_collected(&server).await;
     let census = Census::take(&server).await.unwrap();
     assert!(census.lacking.is_empty() && census.placed_count > 0, "{census:#?}");
 }
