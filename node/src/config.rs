@@ -4,6 +4,7 @@ use crate::certificate::ends_in_pem;
 use crate::log::{FileLimits, LogFormat, LogOutput, LogSettings};
 use crate::rpc::{Admission, Certificates};
 use crate::scrub::ScrubSettings;
+use crate::trace::{TraceArguments, TraceSettings};
 use anyhow::{Context, bail, ensure};
 use sixfold_proto::scrape::AdminToken;
 use sixfold_proto::secret::ClusterSecret;
@@ -98,6 +99,8 @@ pub struct Arguments {
     /// What is logged, as in `info` or `sixfold_node=debug`.
     #[arg(long, env = "RUST_LOG", default_value = "info", value_name = "FILTER")]
     log: String,
+    #[command(flatten)]
+    trace: TraceArguments,
 }
 
 /// The settings, checked.
@@ -133,6 +136,8 @@ pub struct Config {
     pub log: String,
     /// How and where it is written.
     pub log_settings: LogSettings,
+    /// Where traces go.
+    pub trace: Option<TraceSettings>,
 }
 
 impl Arguments {
@@ -198,6 +203,7 @@ impl Config {
         );
         let advertise = advertise(arguments.advertise, arguments.listen, has_tls)?;
         Ok(Self {
+            trace: arguments.trace.settings()?,
             dir: arguments.dir.context("no drive: name its directory")?,
             listen: arguments.listen,
             advertise,
@@ -395,7 +401,8 @@ mod tests {
 
     #[test]
     fn wrong_values_are_named() {
-        let wrong: [(&[&str], &str); 15] = [
+        let wrong: [(&[&str], &str); 16] = [
+            (&["--otlp-endpoint", "collector:4317"], "http://collector:4317"),
             (&["--heartbeat", "5"], "--heartbeat 5 "),
             (&["--heartbeat", "10ms"], "100ms"),
             (&["--scrub-cycle", "0s"], "--scrub-cycle 0s"),

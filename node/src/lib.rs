@@ -16,5 +16,6 @@ pub mod rows;
 pub mod rpc;
 pub mod scrub;
 pub mod store;
+pub mod trace;
 
 pub use store::{OpenError, Store, StoreOptions};

@@ -6,6 +6,7 @@ use sixfold_node::admin::Admin;
 use sixfold_node::config::{Arguments, Config};
 use sixfold_node::registry::{Introduction, Registry, stay_registered};
 use sixfold_node::rpc::{Identity, NodeService, serve};
+use sixfold_node::trace::Tracer;
 use sixfold_node::{Store, StoreOptions, descriptors, log, metrics, probe};
 use sixfold_proto::scrape::ScrapeAccess;
 use std::net::SocketAddr;
@@ -88,6 +89,8 @@ async fn run(config: Config) -> anyhow::Result<()> {
         let access = ScrapeAccess::new(address, config.admin_token);
         serve_admin(address, Admin::new(Arc::clone(&store), recorded, access)).await?;
     }
+    let tracer = Tracer::start(config.trace.as_ref(), &config.advertise)
+        .context("traces can't be sent to the OTLP endpoint")?;
     let introduction = Introduction {
         drive: store.drive_id(),
         address: config.advertise,
@@ -96,7 +99,7 @@ async fn run(config: Config) -> anyhow::Result<()> {
         heartbeat: config.heartbeat,
     };
     let identity = Identity::default();
-    let service = NodeService::new(store.clone(), identity.clone());
+    let service = NodeService::new(store.clone(), identity.clone()).traced(tracer.clone());
     let stop = stop_signal()?;
     let serving = serve(listener, service, config.admission, stop.clone().cancelled_owned());
     let heartbeats =
@@ -110,6 +113,7 @@ async fn run(config: Config) -> anyhow::Result<()> {
         () = late => tracing::warn!("calls that still ran after {} s are cut", STOP_LIMIT.as_secs()),
     }
     heartbeats.abort();
+    tracer.stop().await;
     tracing::info!("stopped");
     Ok(())
 }

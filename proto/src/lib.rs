@@ -23,6 +23,10 @@ pub mod node_v1 {
 /// The metadata key under which a call carries the id of the S3 request that it is made for.
 pub const REQUEST_ID_METADATA_KEY: &str = "sixfold-request-id";
 
+/// The metadata key under which a call of a sampled request carries the span that makes it, as
+/// W3C's header has it.
+pub const TRACEPARENT_METADATA_KEY: &str = "traceparent";
+
 /// The largest gRPC message in bytes, either way: a cell and what frames it. A page of
 /// [`chunks::MAX_LIST_ENTRIES`] entries of at most 53 bytes is larger and has its own limit.
 pub const MAX_MESSAGE_BYTES: usize = chunks::MAX_CELL_BYTES + 4096;

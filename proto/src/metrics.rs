@@ -255,6 +255,9 @@ metrics! {
         "1 when the process is ready to serve requests, else 0.";
     WRITABLE "sixfold_writable" Gauge, [], Gateways,
         "1 when enough nodes take chunks for a write, else 0.";
+    TRACE_SPANS "sixfold_trace_spans_total" Counter, ["outcome"], Everywhere,
+        "Spans of traces: sent; queue_full, dropped because the collector was behind; undelivered, \
+         dropped because it was away or refused them. All 0 while no collector is named.";
     BUILD "sixfold_build_info" Gauge, ["version"], Everywhere,
         "1, with the program's version.";
     CERTIFICATE "sixfold_tls_certificate_expiry_timestamp_seconds"

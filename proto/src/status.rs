@@ -34,6 +34,11 @@ fn codes(error: &NodeError) -> (&'static str, Code) {
     }
 }
 
+/// The code of an error, which says nothing of what it was about.
+pub fn error_name(error: &NodeError) -> &'static str {
+    codes(error).0
+}
+
 impl From<NodeError> for Status {
     fn from(error: NodeError) -> Self {
         let (name, code) = codes(&error);

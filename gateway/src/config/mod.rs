@@ -24,6 +24,7 @@ pub use show::Shown;
 use crate::data::DataLimits;
 use crate::nodes::NodeLimits;
 use crate::postgres::CopyPolicy;
+use crate::telemetry::trace::TraceSettings;
 use crate::telemetry::{FileLimits, LogFormat, LogOutput};
 use reader::Reader;
 use sixfold_node::scrub::ScrubSettings;
@@ -57,6 +58,8 @@ pub struct Config {
     pub scrub: ScrubSettings,
     /// Log lines.
     pub log: LogConfig,
+    /// Where traces go; none: they are not made.
+    pub trace: Option<TraceSettings>,
     /// What was set and has no effect, one line each.
     pub doubts: Vec<String>,
     /// Every value and where it came from, for `sixfold config show`.
@@ -248,6 +251,7 @@ impl Config {
             data: sections::data(&mut reader)?,
             scrub: sections::scrub(&mut reader)?,
             log: sections::log(&mut reader)?,
+            trace: sections::trace(&mut reader)?,
             doubts: reader.take_doubts(),
             shown: reader.into_shown(),
         };

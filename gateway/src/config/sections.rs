@@ -12,6 +12,7 @@ use crate::jobs::Paces;
 use crate::lease::RENEW_EVERY;
 use crate::nodes::{BreakerLimits, NodeLimits};
 use crate::postgres::CopyPolicy;
+use crate::telemetry::trace::{self, Sampling, TraceSettings};
 use crate::telemetry::{FileLimits, LogFormat, LogOutput};
 use sixfold_node::registry::HEARTBEAT_INTERVAL;
 use sixfold_node::scrub::ScrubSettings;
@@ -230,6 +231,18 @@ pub(super) fn log(reader: &mut Reader<'_>) -> Result<LogConfig, ConfigError> {
         },
         slow_after: reader.value(&keys::LOG_SLOW, seconds(10), units::duration)?,
     })
+}
+
+pub(super) fn trace(reader: &mut Reader<'_>) -> Result<Option<TraceSettings>, ConfigError> {
+    let defaults = Sampling::default();
+    let endpoint = reader.optional(&keys::TRACE_ENDPOINT, trace::endpoint)?;
+    reader.value(&keys::TRACE_PROTOCOL, "grpc".to_owned(), trace::protocol)?;
+    let service = reader.value(&keys::TRACE_SERVICE, "sixfold-gateway".to_owned(), units::text)?;
+    let sampling = Sampling {
+        ratio: reader.value(&keys::TRACE_RATIO, defaults.ratio, trace::ratio)?,
+        per_second: reader.value(&keys::TRACE_PER_SECOND, defaults.per_second, units::few)?,
+    };
+    Ok(endpoint.map(|endpoint| TraceSettings { endpoint, service, sampling }))
 }
 
 const fn seconds(count: u64) -> Duration {

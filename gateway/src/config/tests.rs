@@ -1,5 +1,6 @@
 use super::keys::table::ALL;
 use super::{Config, Flags, reference};
+use crate::telemetry::trace::Sampling;
 use std::collections::{HashMap, HashSet};
 use std::io::Write;
 use std::time::Duration;
@@ -62,6 +63,24 @@ fn every_setting_is_shown_once_and_secrets_never() {
 }
 
 #[test]
+fn traces_go_where_users_of_opentelemetry_say() {
+    let none = Flags::default();
+    assert_eq!(load(&none, &[], "").unwrap().trace, None);
+    let general = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://all:4317");
+    let trace = load(&none, &[general], "").unwrap().trace.unwrap();
+    assert_eq!((&*trace.endpoint, &*trace.service), ("http://all:4317", "sixfold-gateway"));
+    assert_eq!(trace.sampling, Sampling::default());
+    let own = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://traces:4317");
+    let variables = [general, own, ("OTEL_SERVICE_NAME", "s3"), ("OTEL_TRACES_SAMPLER_ARG", "0.1")];
+    let trace = load(&none, &variables, "").unwrap().trace.unwrap();
+    assert_eq!((&*trace.endpoint, &*trace.service), ("http://traces:4317", "s3"));
+    assert!((trace.sampling.ratio - 0.1).abs() < f64::EPSILON);
+    let file = "[trace]\nendpoint = \"http://file:4317\"\nper_second = 5";
+    let trace = load(&none, &[], file).unwrap().trace.unwrap();
+    assert_eq!((&*trace.endpoint, trace.sampling.per_second), ("http://file:4317", 5));
+}
+
+#[test]
 fn a_wrong_value_names_itself_its_source_and_the_mend() {
     let none = Flags::default();
     for (name, value, mend) in [
@@ -75,6 +94,10 @@ fn a_wrong_value_names_itself_its_source_and_the_mend() {
         ("SIXFOLD_DIRS", "/a:/b:/c:/d:/e:/a", "twice"),
         ("SIXFOLD_LOG_FORMAT", "xml", "text, json or auto"),
         ("RUST_LOG", "!!!", "log filter"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4317", "http://collector:4317"),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf", "grpc"),
+        ("SIXFOLD_TRACE_RATIO", "1.5", "between 0 and 1"),
+        ("SIXFOLD_TRACE_PER_SECOND", "0", "between 1 and 1000"),
     ] {
         let error = load(&none, &[(name, value)], "").unwrap_err();
         assert!(error.contains(value) && error.contains(name) && error.contains(mend), "{error}");
@@ -141,6 +164,8 @@ fn other_value(name: &str) -> &'static str {
         "s3.bucket" => "other-bucket",
         "s3.region" => "eu-1",
         "log.format" => "json",
+        "trace.endpoint" => "http://collector:4317",
+        "trace.ratio" => "0.5",
         "root.access_key" | "root.secret_key" | "cluster.secret" | "http.admin_token" => {
             "other-secret-value"
         }
@@ -185,13 +210,19 @@ fn every_setting_changes_what_is_loaded() {
         &["cluster.tls_cert", "cluster.tls_key", "cluster.tls_ca"],
     ];
     let default = loaded(&[]);
-    for key in ALL {
+    // Without an endpoint there are no traces that the others could change.
+    let endpoint = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4317");
+    let traced = loaded(&[endpoint]);
+    // There is one protocol.
+    for key in ALL.iter().filter(|key| key.name != "trace.protocol") {
+        let is_of_traces = key.name.starts_with("trace.") && key.name != "trace.endpoint";
         let group = groups.into_iter().find(|group| group.contains(&key.name));
         let names = group.unwrap_or(std::slice::from_ref(&key.name));
         let keys = ALL.iter().filter(|key| names.contains(&key.name));
-        let variables: Vec<_> =
-            keys.map(|key| (key.environment[0], other_value(key.name))).collect();
-        assert_ne!(loaded(&variables), default, "{} changes nothing", key.name);
+        let variables = keys.map(|key| (key.environment[0], other_value(key.name)));
+        let variables: Vec<_> = variables.chain(is_of_traces.then_some(endpoint)).collect();
+        let default = if is_of_traces { &traced } else { &default };
+        assert_ne!(&loaded(&variables), default, "{} changes nothing", key.name);
     }
 }
 

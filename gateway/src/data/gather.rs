@@ -6,12 +6,13 @@
 //! be the one that is needed. Every cell is verified here; what fails its checksum never leaves this module.
 
 use super::ranks::{Rank, ranks};
-use super::task::compute;
+use super::task::{compute, extent_span};
 use super::{ReadError, Shared};
 use crate::erasure::{Cells, Geometry, Stripe, reconstruct_data};
 use crate::meta::types::{BodyId, Extent};
 use crate::nodes::Node;
 use crate::points::is_planted;
+use crate::telemetry::trace::{self, Span};
 use bytes::Bytes;
 use futures::stream::{BoxStream, FuturesUnordered, StreamExt};
 use futures::{FutureExt, TryFutureExt};
@@ -45,6 +46,7 @@ pub(super) struct Gather {
     range: Range<u64>,
     lanes: [Lane; CHUNKS_PER_EXTENT],
     has_reread: bool,
+    span: Span,
 }
 
 /// The state of one stripe.
@@ -70,7 +72,8 @@ impl Gather {
         let geometry = Geometry::new(extent.scheme, extent.size);
         let lanes = ranks(shared, &extent).map(|rank| Lane { rank, stream: None });
         let shared = Arc::clone(shared);
-        Self { shared, body, extent, geometry, range, lanes, has_reread: false }
+        let span = extent_span("read extent", extent.id, extent.scheme);
+        Self { shared, body, extent, geometry, range, lanes, has_reread: false, span }
     }
 
     /// The stripes that hold wanted bytes.
@@ -211,14 +214,15 @@ impl Gather {
             let error = NodeError::Unavailable("the node can't be called".to_owned());
             return (cells, futures::stream::iter([Err(error)]).boxed());
         };
+        let parent = self.span.parent();
         let is_short = cells.len() == 1 && stripe.cell_size <= MAX_SHORT_CELL_BYTES;
         if is_short {
-            let cell = async move { node.get_cell(name, cells.start).await };
+            let cell = async move { trace::within(parent, node.get_cell(name, cells.start)).await };
             return (cells, cell.into_stream().boxed());
         }
         let asked = cells.clone();
-        let stream = async move { node.get(name, asked).await }.try_flatten_stream().boxed();
-        (cells, stream)
+        let stream = async move { trace::within(parent, node.get(name, asked)).await };
+        (cells, stream.try_flatten_stream().boxed())
     }
 
     /// Waits for the next answer, or for the time to ask other chunks as well.

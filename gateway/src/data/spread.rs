@@ -9,10 +9,12 @@ use crate::erasure::{self, Scheme, Stripe};
 use crate::meta::types::{ChunkSet, Extent};
 use crate::nodes::NotPlaced;
 use crate::points::{crash_point, is_planted};
+use crate::telemetry::trace::{self, Parent, Span};
 use bytes::Bytes;
 use sixfold_proto::checksum::CellKey;
 use sixfold_proto::chunks::{Cell, NodeError};
 use sixfold_proto::name::{CHUNKS_PER_EXTENT, ChunkIndex, ChunkName, ExtentId};
+use std::pin::pin;
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -92,12 +94,15 @@ pub(super) struct Spread {
     lanes: Lanes,
     start: u64,
     size: u64,
+    span: Span,
 }
 
 impl Spread {
     pub(super) fn new(target: Target, start: u64) -> Self {
-        let lanes = Lanes::start(target.clone(), 0..CHUNKS_PER_EXTENT);
-        Self { target, lanes, start, size: 0 }
+        let span = target.span();
+        let lanes = || Lanes::start(target.clone(), 0..CHUNKS_PER_EXTENT);
+        let lanes = Parent::enter(span.parent(), lanes);
+        Self { target, lanes, start, size: 0, span }
     }
 
     /// Sends a stripe on, waiting while the nodes are behind.
@@ -113,7 +118,7 @@ impl Spread {
 
     /// Waits until enough chunks are durable; rebuilds lost ones elsewhere when they are needed.
     pub(super) async fn finish(self) -> Result<Extent, SpreadError> {
-        let Self { mut target, lanes, start, size } = self;
+        let Self { mut target, lanes, start, size, span } = self;
         let mut acks = lanes.finish().await;
         let durable = acks.durable_count();
         if durable < target.scheme.rebuild_at() {
@@ -127,7 +132,8 @@ impl Spread {
             target = substituted;
             let lost = known.missing;
             crash_point!("put.rebuilding");
-            acks = rebuild(&target, known, lost).await?;
+            let rebuilding = pin!(rebuild(&target, known, lost));
+            acks = trace::within(span.parent(), rebuilding).await?;
         }
         target.settled(start, size, &acks)
     }

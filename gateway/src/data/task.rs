@@ -1,7 +1,10 @@
 //! Work beside a request that ends with it.
 
+use crate::erasure::Scheme;
 use crate::points::{in_process, is_simulated};
 use crate::telemetry::request;
+use crate::telemetry::trace::{self, Part, Span};
+use sixfold_proto::name::ExtentId;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -59,4 +62,12 @@ pub(super) fn background<T: Send + 'static>(work: impl FnOnce() -> T + Send + 's
         return Task::spawn(async move { work() });
     }
     Task(tokio::task::spawn_blocking(work))
+}
+
+/// The span of what is done for an extent.
+pub(super) fn extent_span(name: &'static str, extent: ExtentId, scheme: Scheme) -> Span {
+    trace::span(Part::Extent, name).with(|note| {
+        note.text("sixfold.extent", extent.to_string());
+        note.number("sixfold.data_chunks", scheme.data_count());
+    })
 }

@@ -10,12 +10,13 @@ use super::hashing::Hashing;
 use super::lanes::{Encoded, Target};
 use super::spread::{Spread, SpreadError, encode, new_target, spread_single};
 use super::stripes::{Piece, Stripes};
-use super::task::{Task, background, compute};
+use super::task::{Task, background, compute, extent_span};
 use super::{Digests, Finished, Shared, WriteError};
 use crate::chance;
 use crate::erasure::{Scheme, max_stripes};
 use crate::meta::types::{BodyId, Extent, NewBody};
 use crate::points::crash_point;
+use crate::telemetry::trace::{self, Part, Span};
 use bytes::Bytes;
 use futures::{Stream, TryFutureExt};
 use sixfold_proto::name::LeaseId;
@@ -68,7 +69,11 @@ where
         // What is encoded goes on while the next stripe arrives: whoever waits for room must not
         // hold any that others wait for.
         let sent = writer.send_encoded().map_err(WriteError::from);
-        let (piece, ()) = futures::try_join!(stripes.next(), sent)?;
+        let received = async {
+            let _span = trace::span(Part::Stripe, "receive stripe");
+            stripes.next().await
+        };
+        let (piece, ()) = futures::try_join!(received, sent)?;
         let Some(piece) = piece else { break };
         hashing.update(piece.bytes.clone()).await;
         writer.push(piece).await?;
@@ -166,8 +171,12 @@ impl Writer {
         let target = new_target(&self.shared, self.lease, &self.ledger, self.scheme)?;
         crash_point!("put.placed");
         let size = piece.bytes.len() as u64;
-        let encoded = compute(piece.bytes.len(), target.encoding(0, piece)).await;
-        let extent = spread_single(target, start, size, encoded).await?;
+        let span = target.span();
+        let extent = pin!(async {
+            let encoded = compute(piece.bytes.len(), target.encoding(0, piece)).await;
+            spread_single(target, start, size, encoded).await
+        });
+        let extent = trace::within(span.parent(), extent).await?;
         self.finish_last().await?;
         self.done.push(extent);
         Ok(())
@@ -204,11 +213,18 @@ impl Open {
 }
 
 impl Target {
+    /// The span of the extent.
+    pub(super) fn span(&self) -> Span {
+        extent_span("write extent", self.extent, self.scheme)
+    }
+
     /// The work of encoding a stripe.
     fn encoding(&self, number: u32, piece: Piece) -> impl FnOnce() -> Encoded + Send + 'static {
         let cluster = self.shared.directory.cluster();
         let (extent, scheme) = (self.extent, self.scheme);
+        let span = trace::span(Part::Stripe, "encode stripe");
         move || {
+            let _span = span;
             let cells = encode(cluster, extent, scheme, number, &piece.bytes);
             Encoded { cells, room: piece.room }
         }

@@ -13,15 +13,18 @@ use super::record::RequestRecord;
 use super::refusal::Refusal;
 use super::response::{self, Kept, LoggedBody};
 use super::target::{Place, Target};
+use super::traced;
 use super::unused;
 use crate::metrics::{Answered, RequestMetrics};
 use crate::pressure::Pressure;
 use crate::telemetry::request::within;
+use crate::telemetry::trace::{self, Span, Tracer};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, Version, header};
 use s3s::Body;
 use s3s::service::S3Service;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -45,6 +48,8 @@ pub struct FrontSettings {
     pub pressure: Pressure,
     /// Requests that take this long are told apart in the log.
     pub slow_after: Duration,
+    /// Begins traces.
+    pub tracer: Tracer,
 }
 
 /// The S3 address's service.
@@ -88,14 +93,17 @@ impl Front {
         };
         let peer = request.extensions().get::<Peer>().map(|peer| peer.0);
         let record = RequestRecord::new(request.method().clone(), target).from_peer(peer);
-        let id = Arc::clone(&record.id);
-        within(id, self.answer(request, Arc::new(record))).await
+        let span = traced::begin(&self.0.settings.tracer, request.headers(), &record);
+        let (id, context, parent) = (Arc::clone(&record.id), span.context(), span.parent());
+        let work = pin!(self.answer(request, Arc::new(record), span));
+        within(id, context, trace::within(parent, work)).await
     }
 
     async fn answer<B>(
         &self,
         request: Request<B>,
         record: Arc<RequestRecord>,
+        span: Span,
     ) -> Response<LoggedBody>
     where
         B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
@@ -104,7 +112,8 @@ impl Front {
         let probed = self.0.health.answer(&request);
         if let Some(answer) = probed.filter(|_| !self.names_bucket(&request)) {
             let _ = record.operation.set(Operation::named(HEALTH));
-            let kept = self.kept(Fate::default(), None);
+            span.discard();
+            let kept = self.kept(Fate::default(), None, Span::none());
             return LoggedBody::wrap(response::complete(answer, &record).await, record, kept);
         }
         let permit = self.0.requests.clone().try_acquire_owned().ok();
@@ -120,7 +129,7 @@ impl Front {
         };
         let mut answer = answer.unwrap_or_else(Refusal::into_response);
         close_unless_read(&mut answer, version, &fate);
-        let kept = self.kept(fate, permit);
+        let kept = self.kept(fate, permit, span);
         LoggedBody::wrap(response::complete(answer, &record).await, record, kept)
     }
 
@@ -147,9 +156,9 @@ impl Front {
         );
     }
 
-    fn kept(&self, fate: Fate, permit: Option<OwnedSemaphorePermit>) -> Kept {
+    fn kept(&self, fate: Fate, permit: Option<OwnedSemaphorePermit>, span: Span) -> Kept {
         let (metrics, slow_after) = (Arc::clone(&self.0.metrics), self.0.settings.slow_after);
-        Kept { metrics, fate, slow_after, permit }
+        Kept { metrics, fate, slow_after, permit, span }
     }
 
     /// Checks the head, prepares the body, and calls s3s.

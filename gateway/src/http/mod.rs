@@ -31,6 +31,7 @@ mod record;
 mod refusal;
 mod response;
 mod stream;
+mod traced;
 mod unused;
 mod xml;
 

@@ -2,6 +2,7 @@
 
 use super::operation::Operation;
 use super::target::Target;
+use crate::telemetry::trace::TraceId;
 use http::Method;
 use rand::RngCore;
 use std::net::SocketAddr;
@@ -16,6 +17,9 @@ pub struct RequestRecord {
     pub id: Arc<str>,
     /// `x-amz-id-2`, the error document's `HostId`.
     pub host_id: String,
+    /// The first half of all the randomness in both: the trace's id, when the caller has none. So
+    /// the two headers name the trace.
+    pub fresh_trace: TraceId,
     /// The method.
     pub method: Method,
     /// What the path and host name.
@@ -35,7 +39,10 @@ impl RequestRecord {
     pub fn new(method: Method, target: Target) -> Self {
         let mut random = [0u8; 32];
         rand::rng().fill_bytes(&mut random);
+        let mut fresh_trace = TraceId::default();
+        fresh_trace.copy_from_slice(&random[..16]);
         Self {
+            fresh_trace,
             id: hex::encode_upper(&random[..8]).into(),
             host_id: hex::encode(&random[8..]),
             method,

@@ -4,7 +4,9 @@
 use super::body::Fate;
 use super::record::RequestRecord;
 use super::refusal::push_element;
+use super::traced;
 use crate::metrics::{Answered, RequestMetrics};
+use crate::telemetry::trace::Span;
 use crate::xml;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Response, StatusCode, header};
@@ -156,6 +158,8 @@ pub(super) struct Kept {
     pub(super) slow_after: Duration,
     /// The request's place among those that may run at once.
     pub(super) permit: Option<OwnedSemaphorePermit>,
+    /// Its trace.
+    pub(super) span: Span,
 }
 
 impl LoggedBody {
@@ -231,7 +235,7 @@ impl Drop for LoggedBody {
         let record = &self.record;
         let elapsed = record.started.elapsed();
         let operation = record.operation_name();
-        self.kept.metrics.count(&Answered {
+        let answered = Answered {
             operation: record.operation(),
             status: self.status,
             error_code: self.error_code.as_deref(),
@@ -240,7 +244,9 @@ impl Drop for LoggedBody {
             received_bytes: self.kept.fate.received_bytes(),
             sent_bytes: self.sent_bytes,
             is_whole: self.is_whole,
-        });
+        };
+        self.kept.metrics.count(&answered);
+        let trace_id = traced::end(&mut self.kept.span, record, &answered);
         // Given back when all is counted.
         drop(self.kept.permit.take());
         if operation == super::front::HEALTH {
@@ -252,6 +258,7 @@ impl Drop for LoggedBody {
             target: "sixfold::access",
             method = record.method.as_str(),
             request.id = &*record.id,
+            trace_id,
             client = record.peer.map(tracing::field::display),
             op = operation,
             bucket = escape(&record.target.bucket),
@@ -269,6 +276,7 @@ impl Drop for LoggedBody {
                 target: "sixfold::slow",
                 op = operation,
                 request.id = &*record.id,
+                trace_id,
                 duration_ms = milliseconds(elapsed),
                 first_byte_ms = milliseconds(self.first_byte.unwrap_or(elapsed)),
                 received_bytes = self.kept.fate.received_bytes(),
@@ -285,7 +293,7 @@ fn milliseconds(time: Duration) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{Completed, Fate, Kept, LoggedBody, RequestRecord};
+    use super::{Completed, Fate, Kept, LoggedBody, RequestRecord, Span};
     use crate::http::operation::Operation;
     use crate::http::target::Target;
     use bytes::Bytes;
@@ -311,6 +319,7 @@ mod tests {
             fate: Fate::default(),
             slow_after: std::time::Duration::MAX,
             permit: None,
+            span: Span::none(),
         };
         let answer = LoggedBody::wrap(completed, Arc::clone(&record), kept);
         let bytes = answer.into_body().collect().await.unwrap().to_bytes();

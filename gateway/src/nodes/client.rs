@@ -3,10 +3,13 @@
 use super::breaker::{Breaker, BreakerState};
 use super::calls::NodeMetrics;
 use super::limits::NodeLimits;
+use crate::telemetry::trace::{self, Part, Span};
 use async_trait::async_trait;
 use futures::stream::{BoxStream, StreamExt};
 use sixfold_proto::chunks::{Cell, ChunkEntry, Chunks, Health, NodeError, PutItem};
 use sixfold_proto::name::{ChunkName, CopyNumber, LeaseId, NodeNumber};
+use sixfold_proto::node_v1::node_server::SERVICE_NAME;
+use sixfold_proto::status::error_name;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -119,6 +122,17 @@ impl Node {
         calls.refused = None;
     }
 
+    /// The span of a call.
+    fn span(&self, call: &'static str, name: ChunkName) -> Span {
+        trace::span(Part::Call, call).with(|note| {
+            note.text("rpc.system", "grpc");
+            note.text("rpc.service", SERVICE_NAME);
+            note.text("rpc.method", call);
+            note.number("sixfold.node", self.number.0);
+            note.text("sixfold.chunk", name.to_string());
+        })
+    }
+
     async fn within<T>(
         &self,
         limit: Duration,
@@ -127,6 +141,14 @@ impl Node {
         let answer = answer_within(limit, call).await;
         self.lessons.learn(answer.as_ref().err());
         answer
+    }
+}
+
+/// Says in a call's span how it ended.
+fn note_end(span: &mut Span, error: Option<&NodeError>) {
+    match error {
+        None => span.answered(),
+        Some(error) => span.failed(error_name(error)),
     }
 }
 
@@ -233,7 +255,10 @@ impl Chunks for Node {
         items: BoxStream<'static, PutItem>,
     ) -> Result<CopyNumber, NodeError> {
         self.lessons.metrics.puts.increment(1);
-        let answer = self.chunks.put(name, writer, items).await;
+        let mut span = self.span("put", name);
+        let put = self.chunks.put(name, writer, items);
+        let answer = trace::within(span.parent(), put).await;
+        note_end(&mut span, answer.as_ref().err());
         self.lessons.learn(answer.as_ref().err());
         answer
     }
@@ -246,9 +271,11 @@ impl Chunks for Node {
         // A stream that opens proves little: what counts is the first cell, and an error later.
         self.lessons.metrics.gets.increment(1);
         let mut wait = Wait::begin(&self.lessons);
-        let answer = self.chunks.get(name, cells).await;
+        let mut span = self.span("get", name);
+        let answer = trace::within(span.parent(), self.chunks.get(name, cells)).await;
         if let Err(error) = &answer {
             wait.end(Err(error));
+            note_end(&mut span, Some(error));
             self.lessons.learn(Some(error));
         }
         let cells = answer?;
@@ -256,6 +283,9 @@ impl Chunks for Node {
         let mut is_first = true;
         Ok(cells
             .inspect(move |cell| {
+                if is_first || cell.is_err() {
+                    note_end(&mut span, cell.as_ref().err());
+                }
                 if std::mem::take(&mut is_first) {
                     wait.end(cell.as_ref().map(|_| ()));
                     lessons.learn(cell.as_ref().err());
@@ -273,7 +303,10 @@ impl Chunks for Node {
         cell: Cell,
     ) -> Result<CopyNumber, NodeError> {
         self.lessons.metrics.puts.increment(1);
-        let answer = self.chunks.put_cell(name, writer, cell).await;
+        let mut span = self.span("put", name);
+        let put = self.chunks.put_cell(name, writer, cell);
+        let answer = trace::within(span.parent(), put).await;
+        note_end(&mut span, answer.as_ref().err());
         self.lessons.learn(answer.as_ref().err());
         answer
     }
@@ -281,8 +314,10 @@ impl Chunks for Node {
     async fn get_cell(&self, name: ChunkName, number: u32) -> Result<Cell, NodeError> {
         self.lessons.metrics.gets.increment(1);
         let mut wait = Wait::begin(&self.lessons);
-        let answer = self.chunks.get_cell(name, number).await;
+        let mut span = self.span("get", name);
+        let answer = trace::within(span.parent(), self.chunks.get_cell(name, number)).await;
         wait.end(answer.as_ref().map(|_| ()));
+        note_end(&mut span, answer.as_ref().err());
         self.lessons.learn(answer.as_ref().err());
         answer
     }

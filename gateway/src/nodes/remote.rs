@@ -3,6 +3,7 @@
 use super::cells;
 use super::short::{NoAnswer, ShortCalls, another_answer};
 use crate::telemetry::request::current;
+use crate::telemetry::trace;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::{self, BoxStream, Stream, StreamExt};
@@ -22,6 +23,7 @@ use sixfold_proto::node_v1::{
 use sixfold_proto::secret::{ClusterSecret, SECRET_METADATA_KEY};
 use sixfold_proto::{
     FRAME_BYTES, MAX_LIST_MESSAGE_BYTES, MAX_MESSAGE_BYTES, REQUEST_ID_METADATA_KEY,
+    TRACEPARENT_METADATA_KEY,
 };
 use std::ops::Range;
 use std::pin::Pin;
@@ -183,12 +185,15 @@ impl Remote {
         request
     }
 
-    /// A call of its own, which carries the id of the request that it is made for. Short calls
-    /// share a stream, and with it what they carry: they have none.
+    /// A call of its own, which carries the id of the request that it is made for, and its span when
+    /// that is sampled. Short calls share a stream, and with it what they carry: no id.
     fn call<T>(&self, message: T) -> Request<T> {
         let mut request = self.request(message);
         if let Some(id) = current().and_then(|id| id.parse().ok()) {
             request.metadata_mut().insert(REQUEST_ID_METADATA_KEY, id);
+        }
+        if let Some(span) = trace::context().and_then(|span| span.header().parse().ok()) {
+            request.metadata_mut().insert(TRACEPARENT_METADATA_KEY, span);
         }
         request
     }

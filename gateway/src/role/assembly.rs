@@ -25,6 +25,7 @@ use crate::postgres::checks;
 use crate::pressure::Pressure;
 use crate::s3::service::Service;
 use crate::shutdown::{Shutdown, Signals};
+use crate::telemetry::trace::Tracer;
 use anyhow::Context;
 use metrics_exporter_prometheus::PrometheusHandle;
 use sixfold_node::certificate::ends_in_pem;
@@ -100,6 +101,13 @@ pub(super) fn remote(cluster: &ClusterConfig) -> anyhow::Result<Option<RemoteSet
     )
 }
 
+/// Starts to send traces, if they are asked for.
+pub(super) fn tracer(config: &Config, listeners: &Listeners) -> anyhow::Result<Tracer> {
+    let instance = process_name(listeners.s3.local_addr()?);
+    let tracer = Tracer::start(config.trace.as_ref(), &instance);
+    tracer.context("traces can't be sent to trace.endpoint")
+}
+
 /// The handles of a running process.
 pub(super) struct Parts {
     /// The database, for what only it can tell.
@@ -115,6 +123,7 @@ pub(super) struct Parts {
     /// The drives of embedded nodes.
     pub(super) drives: Vec<Arc<Store>>,
     pub(super) shutdown: Shutdown,
+    pub(super) tracer: Tracer,
 }
 
 impl Parts {
@@ -172,6 +181,7 @@ impl Parts {
                 tracing::warn!("the lease could not be ended, it will expire: {error}");
             }
         }
+        self.tracer.stop().await;
     }
 
     fn front(&self, config: &Config, app: App, health: Health) -> anyhow::Result<Front> {
@@ -182,6 +192,7 @@ impl Parts {
             body_idle: config.http.body_idle,
             pressure: app.data.pressure(),
             slow_after: config.log.slow_after,
+            tracer: self.tracer.clone(),
         };
         let identities = Arc::clone(&self.keys) as Arc<dyn Identities>;
         let service = crate::http::s3s::service(

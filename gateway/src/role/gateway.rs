@@ -45,7 +45,9 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
 
     let shutdown = Shutdown::new(config.http.drain + assembly::STOP_MARGIN);
     let (drives, checks) = (Vec::new(), Arc::new(pg.clone()));
-    let parts = Parts { pg, meta, checks, keys, directory, lease, movers, drives, shutdown };
+    let tracer = assembly::tracer(&config, &listeners)?;
+    let parts =
+        Parts { pg, meta, checks, keys, directory, lease, movers, drives, shutdown, tracer };
     let (address, admin) = (listeners.s3.local_addr()?, listeners.admin.local_addr()?);
     let served = parts
         .serve(&config, listeners, &mut signals, recorded, || {

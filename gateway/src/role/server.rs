@@ -14,6 +14,7 @@ use crate::meta::{Meta, migrate};
 use crate::nodes::Directory;
 use crate::postgres::{DirectoryLock, Managed, PostgresError, Settings};
 use crate::shutdown::{Shutdown, Signals};
+use crate::telemetry::trace::Tracer;
 use anyhow::Context;
 use clap::Args;
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -65,7 +66,12 @@ struct Prepared {
     master_key: PathBuf,
 }
 
-async fn prepare(config: &Config, home: &Home, database: &Database) -> anyhow::Result<Prepared> {
+async fn prepare(
+    config: &Config,
+    home: &Home,
+    database: &Database,
+    tracer: Tracer,
+) -> anyhow::Result<Prepared> {
     let shutdown = Shutdown::new(config.http.drain + assembly::STOP_MARGIN);
     let pg = assembly::database(&database.url, config).await?;
     migrate::migrate(pg.pool()).await?;
@@ -93,7 +99,8 @@ async fn prepare(config: &Config, home: &Home, database: &Database) -> anyhow::R
     let pace = LeasePace::of_movers(config.times.lease_renewal);
     let movers = Lease::begin(Arc::clone(&meta), "server, moving chunks", pace).await?;
     let checks = Arc::new(pg.clone());
-    let parts = Parts { pg, meta, checks, keys, directory, lease, movers, drives, shutdown };
+    let parts =
+        Parts { pg, meta, checks, keys, directory, lease, movers, drives, shutdown, tracer };
     Ok(Prepared { parts, root, metadata, master_key: key_file })
 }
 
@@ -105,8 +112,9 @@ async fn serve(
     signals: &mut Signals,
     recorded: PrometheusHandle,
 ) -> anyhow::Result<()> {
+    let tracer = assembly::tracer(config, &listeners)?;
     let Prepared { parts, root, metadata, master_key } = tokio::select! {
-        prepared = prepare(config, home, database) => prepared?,
+        prepared = prepare(config, home, database, tracer) => prepared?,
         signal = signals.received() => {
             tracing::info!(signal, "stopping before the start is done");
             return Ok(());

@@ -7,6 +7,7 @@
 pub mod request;
 
 pub use sixfold_node::log::{FileLimits, LogFormat, LogOutput};
+pub use sixfold_node::trace;
 
 use crate::config::LogConfig;
 use sixfold_node::log::{self, LogSettings};

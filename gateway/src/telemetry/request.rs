@@ -1,6 +1,7 @@
 //! The id of the request that work is done for: in every line that is logged meanwhile, and handed
-//! on to nodes.
+//! on to nodes; that of its trace as well, when it is sampled.
 
+use sixfold_node::trace::{self, TraceContext};
 use std::future::Future;
 use std::sync::Arc;
 use tokio::task::futures::TaskLocalFuture;
@@ -14,9 +15,14 @@ tokio::task_local! {
 /// Work under the id of a request.
 pub type OfRequest<F> = TaskLocalFuture<Arc<str>, Instrumented<F>>;
 
-/// Runs `work` under this id.
-pub fn within<F: Future>(id: Arc<str>, work: F) -> OfRequest<F> {
-    let span = tracing::info_span!("request", request.id = &*id);
+/// Runs `work` under this id, and in this trace.
+pub fn within<F: Future>(id: Arc<str>, trace: Option<TraceContext>, work: F) -> OfRequest<F> {
+    let span = match trace {
+        None => tracing::info_span!("request", request.id = &*id),
+        Some(trace) => {
+            tracing::info_span!("request", request.id = &*id, trace_id = hex::encode(trace.trace))
+        }
+    };
     CURRENT.scope(id, work.instrument(span))
 }
 
@@ -25,13 +31,15 @@ pub fn current() -> Option<Arc<str>> {
     CURRENT.try_with(Arc::clone).ok()
 }
 
-/// Starts a task that works under the id of the one that starts it.
+/// Starts a task that works under the id and the span of the one that starts it.
 pub fn spawn<T: Send + 'static>(
     work: impl Future<Output = T> + Send + 'static,
 ) -> tokio::task::JoinHandle<T> {
-    match current() {
-        Some(id) => tokio::spawn(CURRENT.scope(id, work.in_current_span())),
+    let Some(id) = current() else { return tokio::spawn(work) };
+    let work = CURRENT.scope(id, work.in_current_span());
+    match trace::current() {
         None => tokio::spawn(work),
+        parent => tokio::spawn(trace::within(parent, Box::pin(work))),
     }
 }
 
@@ -42,7 +50,8 @@ mod tests {
     #[tokio::test]
     async fn tasks_go_on_under_the_id() {
         assert_eq!(current(), None);
-        let seen = within("7".into(), async { spawn(async { current() }).await.unwrap() }).await;
+        let seen =
+            within("7".into(), None, async { spawn(async { current() }).await.unwrap() }).await;
         assert_eq!(seen.as_deref(), Some("7"));
         assert_eq!(spawn(async { current() }).await.unwrap(), None);
     }

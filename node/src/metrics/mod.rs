@@ -39,6 +39,7 @@ pub fn install() -> Result<PrometheusHandle, BuildError> {
         }
     }
     process::show_build();
+    crate::trace::show();
     let counted = handle.clone();
     tokio::spawn(async move {
         loop {

@@ -16,10 +16,11 @@ mod stat;
 pub use admission::{Admission, Certificates};
 pub use secret::{CheckSecret, SecretLayer};
 
+use crate::trace::{Span, Tracer};
 use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt};
 use listener::Limits;
-use of_request::logged;
+use of_request::{logged, served};
 use sixfold_proto::chunks::{Chunks, NodeError};
 use sixfold_proto::name::NodeNumber;
 use sixfold_proto::node_v1;
@@ -108,12 +109,20 @@ pub struct NodeService {
     identity: Identity,
     /// Ends the streams of short calls, which gateways keep open.
     ending: CancellationToken,
+    tracer: Tracer,
 }
 
 impl NodeService {
     /// The service of these chunks.
     pub fn new(chunks: Arc<dyn Chunks>, identity: Identity) -> Self {
-        Self { chunks, identity, ending: CancellationToken::new() }
+        let (ending, tracer) = (CancellationToken::new(), Tracer::off());
+        Self { chunks, identity, ending, tracer }
+    }
+
+    /// With spans for calls that are part of a trace.
+    #[must_use]
+    pub fn traced(self, tracer: Tracer) -> Self {
+        Self { tracer, ..self }
     }
 }
 
@@ -128,7 +137,8 @@ impl Node for NodeService {
     ) -> Result<Response<node_v1::PutReply>, Status> {
         let (metadata, _, message) = request.into_parts();
         let call = put::put(&*self.chunks, &self.identity, message);
-        answer(logged("put", &metadata, call).await)
+        let mut span = served(&self.tracer, "put", &metadata);
+        answer(logged("put", &metadata, &mut span, call).await)
     }
 
     async fn get(
@@ -137,7 +147,9 @@ impl Node for NodeService {
     ) -> Result<Response<Self::GetStream>, Status> {
         let (metadata, _, message) = request.into_parts();
         let call = get::get(&*self.chunks, &self.identity, message);
-        answer(logged("get", &metadata, call).await)
+        let mut span = served(&self.tracer, "get", &metadata);
+        let cells = logged("get", &metadata, &mut span, call).await;
+        answer(cells.map(|cells| until_its_end(cells, span)))
     }
 
     async fn short(
@@ -145,8 +157,8 @@ impl Node for NodeService {
         request: Request<Streaming<node_v1::ShortCall>>,
     ) -> Result<Response<Self::ShortStream>, Status> {
         let (chunks, identity) = (Arc::clone(&self.chunks), self.identity.clone());
-        let answers = short::serve(chunks, identity, request.into_inner(), self.ending.clone());
-        answer(Ok(answers))
+        let served = short::Served { chunks, identity, tracer: self.tracer.clone() };
+        answer(Ok(short::serve(served, request.into_inner(), self.ending.clone())))
     }
 
     async fn delete(
@@ -155,7 +167,8 @@ impl Node for NodeService {
     ) -> Result<Response<node_v1::DeleteReply>, Status> {
         let (metadata, _, message) = request.into_parts();
         let call = delete::delete(&*self.chunks, &self.identity, message);
-        answer(logged("delete", &metadata, call).await)
+        let mut span = served(&self.tracer, "delete", &metadata);
+        answer(logged("delete", &metadata, &mut span, call).await)
     }
 
     async fn list(
@@ -171,7 +184,8 @@ impl Node for NodeService {
     ) -> Result<Response<node_v1::ChunkEntry>, Status> {
         let (metadata, _, message) = request.into_parts();
         let call = stat::stat(&*self.chunks, &self.identity, message);
-        answer(logged("stat", &metadata, call).await)
+        let mut span = served(&self.tracer, "stat", &metadata);
+        answer(logged("stat", &metadata, &mut span, call).await)
     }
 
     async fn health(
@@ -180,6 +194,17 @@ impl Node for NodeService {
     ) -> Result<Response<node_v1::HealthReply>, Status> {
         answer(health::health(&*self.chunks, &self.identity, request.into_inner()).await)
     }
+}
+
+/// A read goes on after its answer has begun.
+fn until_its_end<T: Send + 'static>(
+    cells: BoxStream<'static, T>,
+    span: Span,
+) -> BoxStream<'static, T> {
+    if !span.is_recorded() {
+        return cells;
+    }
+    cells.inspect(move |_| _ = &span).boxed()
 }
 
 fn answer<T>(result: Result<T, NodeError>) -> Result<Response<T>, Status> {

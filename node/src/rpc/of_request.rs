@@ -1,9 +1,14 @@
 //! What a call does is logged under the id of the S3 request that it is made for, when it carries
-//! one. Short calls share a stream, and carry none.
+//! one, and is part of the request's trace, when that is sampled. Short calls share a stream, and
+//! carry only the latter.
 
-use sixfold_proto::REQUEST_ID_METADATA_KEY;
+use crate::trace::{self, TraceContext, Tracer};
 use sixfold_proto::chunks::NodeError;
+use sixfold_proto::node_v1::node_server::SERVICE_NAME;
+use sixfold_proto::status::error_name;
+use sixfold_proto::{REQUEST_ID_METADATA_KEY, TRACEPARENT_METADATA_KEY};
 use std::future::Future;
+use std::pin::pin;
 use tonic::metadata::MetadataMap;
 use tracing::{Instrument, Span};
 
@@ -14,8 +19,11 @@ const MAX_ID_CHARS: usize = 64;
 pub(super) async fn logged<T>(
     name: &'static str,
     metadata: &MetadataMap,
+    span: &mut trace::Span,
     call: impl Future<Output = Result<T, NodeError>>,
 ) -> Result<T, NodeError> {
+    let line = line_span(metadata, span.context());
+    let call = traced(span, call);
     let call = async {
         let answer = call.await;
         match &answer {
@@ -24,16 +32,60 @@ pub(super) async fn logged<T>(
         }
         answer
     };
-    call.instrument(span(metadata)).await
+    call.instrument(line).await
 }
 
-fn span(metadata: &MetadataMap) -> Span {
+/// A call's span, where its metadata name the one that makes it.
+pub(super) fn served(tracer: &Tracer, name: &'static str, metadata: &MetadataMap) -> trace::Span {
+    if !tracer.is_on() {
+        return trace::Span::none();
+    }
+    let caller = metadata.get(TRACEPARENT_METADATA_KEY).and_then(|header| header.to_str().ok());
+    of_caller(tracer, name, caller.and_then(TraceContext::parse))
+}
+
+/// The span of a short call, which carries that itself.
+pub(super) fn served_short(tracer: &Tracer, name: &'static str, caller: &[u8]) -> trace::Span {
+    if caller.is_empty() {
+        return trace::Span::none();
+    }
+    of_caller(tracer, name, TraceContext::of_short(caller))
+}
+
+fn of_caller(tracer: &Tracer, name: &'static str, caller: Option<TraceContext>) -> trace::Span {
+    tracer.served(caller, name).with(|note| {
+        note.text("rpc.system", "grpc");
+        note.text("rpc.service", SERVICE_NAME);
+        note.text("rpc.method", name);
+    })
+}
+
+/// Runs a call below its span.
+pub(super) async fn traced<T>(
+    span: &mut trace::Span,
+    call: impl Future<Output = Result<T, NodeError>>,
+) -> Result<T, NodeError> {
+    let answer = trace::within(span.parent(), pin!(call)).await;
+    match &answer {
+        Ok(_) => span.answered(),
+        Err(error) => span.failed(error_name(error)),
+    }
+    answer
+}
+
+/// What stands in every line.
+fn line_span(metadata: &MetadataMap, trace: Option<TraceContext>) -> Span {
     let id = metadata.get(REQUEST_ID_METADATA_KEY).and_then(|id| id.to_str().ok());
     let is_plain = |id: &&str| {
         id.len() <= MAX_ID_CHARS && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
     };
     match id.filter(is_plain) {
-        Some(id) => tracing::info_span!("call", request.id = id),
+        Some(id) => match trace {
+            None => tracing::info_span!("call", request.id = id),
+            Some(trace) => {
+                tracing::info_span!("call", request.id = id, trace_id = hex::encode(trace.trace))
+            }
+        },
         None => Span::none(),
     }
 }

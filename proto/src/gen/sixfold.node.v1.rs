@@ -93,6 +93,9 @@ pub struct ShortCall {
     /// the answer has it, too; used once on a stream
     #[prost(uint64, tag = "1")]
     pub number: u64,
+    /// Of a sampled request only: its trace (16 bytes) and the span that calls (8).
+    #[prost(bytes = "bytes", tag = "4")]
+    pub trace: ::prost::bytes::Bytes,
     #[prost(oneof = "short_call::Call", tags = "2, 3")]
     pub call: ::core::option::Option<short_call::Call>,
 }

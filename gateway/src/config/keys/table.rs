@@ -349,34 +349,31 @@ keys! {
         "--log-format",
         "`text` for people, `json` for machines, `auto`: text on a terminal and JSON elsewhere.",
     );
-    LOG_FILTER = key(
-        "log.filter",
-        &["RUST_LOG"],
-        "Which lines are logged, as in `info` or `sixfold=debug`.",
-    );
-    LOG_FILE = key(
-        "log.file",
-        &["SIXFOLD_LOG_FILE"],
-        "Where they go: `stderr`, `stdout`, or a file, whose ended ones get `.1`, `.2` and so on.",
-    );
-    LOG_FILE_MIB = key(
-        "log.file_mib",
-        &["SIXFOLD_LOG_FILE_MIB"],
-        "MiB after which a log file ends and another one begins; 1 to 1000.",
-    );
-    LOG_FILES = key(
-        "log.files",
-        &["SIXFOLD_LOG_FILES"],
-        "Ended log files that are kept; 1 to 1000.",
-    );
-    LOG_KEEP = key(
-        "log.keep",
-        &["SIXFOLD_LOG_KEEP"],
-        "For how long ended log files are kept at most; one in use ends after a tenth of it.",
-    );
-    LOG_SLOW = key(
-        "log.slow_after",
-        &["SIXFOLD_LOG_SLOW_AFTER"],
-        "Requests that take this long have a second line, at level WARN, with what took the time.",
-    );
+    LOG_FILTER = key("log.filter", &["RUST_LOG"],
+        "Which lines are logged, as in `info` or `sixfold=debug`.");
+    LOG_FILE = key("log.file", &["SIXFOLD_LOG_FILE"],
+        "Where they go: `stderr`, `stdout`, or a file, whose ended ones get `.1`, `.2` and so on.");
+    LOG_FILE_MIB = key("log.file_mib", &["SIXFOLD_LOG_FILE_MIB"],
+        "MiB after which a log file ends and another one begins; 1 to 1000.");
+    LOG_FILES = key("log.files", &["SIXFOLD_LOG_FILES"],
+        "Ended log files that are kept; 1 to 1000.");
+    LOG_KEEP = key("log.keep", &["SIXFOLD_LOG_KEEP"],
+        "For how long ended log files are kept at most; one in use ends after a tenth of it.");
+    LOG_SLOW = key("log.slow_after", &["SIXFOLD_LOG_SLOW_AFTER"],
+        "Requests that take this long have a second line, at level WARN, with what took the time.");
+    TRACE_ENDPOINT = key("trace.endpoint",
+        &["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"],
+        "Where traces are sent by OTLP over gRPC, as in `http://collector:4317`; nowhere by \
+         default, and then none are made. `sixfold-node` takes it as `--otlp-endpoint`, too.");
+    TRACE_PROTOCOL = key("trace.protocol",
+        &["OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"],
+        "`grpc` is the one that is spoken.");
+    TRACE_SERVICE = key("trace.service", &["OTEL_SERVICE_NAME"],
+        "What this process is called in traces. `sixfold-node` takes it as `--service-name`, too.");
+    TRACE_RATIO = key("trace.ratio", &["SIXFOLD_TRACE_RATIO", "OTEL_TRACES_SAMPLER_ARG"],
+        "The share of requests that are traced, 0 to 1, of those that come without `traceparent`. \
+         The others are traced when their caller's trace is.");
+    TRACE_PER_SECOND = key("trace.per_second", &["SIXFOLD_TRACE_PER_SECOND"],
+        "Requests that are traced per second at most, 1 to 1000: of either kind, each. So a client \
+         can't force load by asking for traces, nor keep others from being traced.");
 }

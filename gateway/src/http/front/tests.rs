@@ -7,6 +7,7 @@ use crate::auth::secrets::Secrets;
 use crate::auth::{Identities, Identity};
 use crate::http::health::{Health, Readiness};
 use crate::meta::MetaError;
+use crate::telemetry::trace::{Sampling, TraceSettings, Tracer};
 use bytes::Bytes;
 use http::{Method, Request, Response};
 use http_body_util::{BodyExt, Full};
@@ -29,6 +30,10 @@ impl Identities for NoKeys {
 }
 
 fn front(max_requests: usize) -> Front {
+    traced_front(max_requests, Tracer::off())
+}
+
+fn traced_front(max_requests: usize, tracer: Tracer) -> Front {
     let settings = FrontSettings {
         region: "us-east-1".to_owned(),
         domains: vec!["s3.example.com".to_owned()],
@@ -36,6 +41,7 @@ fn front(max_requests: usize) -> Front {
         body_idle: Duration::from_secs(30),
         pressure: crate::pressure::Pressure::new(1),
         slow_after: Duration::from_secs(30),
+        tracer,
     };
     let keys: Arc<dyn Identities> = Arc::new(NoKeys);
     let (auth, access) = (Secrets::new(Arc::clone(&keys)), Access::new(keys));
@@ -194,4 +200,48 @@ async fn a_bucket_in_the_host_has_no_probes() {
     let (parts, body) = text(front(8).handle(request(Method::GET, "/minio/health/no")).await).await;
     assert_eq!(parts.status, 404);
     assert!(body.contains("<Code>NoSuchKey</Code>"), "{body}");
+}
+
+/// What a stranger names stays out of traces: path, query, headers.
+#[tokio::test]
+async fn a_trace_says_nothing_that_opens_or_tells_an_object() {
+    let sampling = Sampling { ratio: 1.0, per_second: 100 };
+    let (endpoint, service) = ("http://127.0.0.1:1".to_owned(), "test".to_owned());
+    let settings = TraceSettings { endpoint, service, sampling };
+    let (tracer, mut spans) = Tracer::received(&settings);
+    let front = traced_front(8, tracer);
+    let uri = "/photos/canary-key?X-Amz-Signature=canary-signature&X-Amz-Credential=canary-id";
+    let mut asked = request(Method::GET, uri);
+    asked.headers_mut().insert("authorization", "AWS4 canary-header".parse().unwrap());
+    let (parts, _) = text(front.handle(asked).await).await;
+    let span = spans.try_recv().unwrap();
+    let told = format!("{span:?}");
+    assert!(!told.contains("canary"), "{told}");
+    assert!(told.contains("photos") && told.contains("\"GET\""), "{told}");
+    let header = |name: &str| parts.headers[name].to_str().unwrap().to_lowercase();
+    let (id, host_id) = (header("x-amz-request-id"), header("x-amz-id-2"));
+    assert!(told.contains(&id.to_uppercase()), "{told}");
+    assert_eq!(hex::encode(span.trace_id), format!("{id}{}", &host_id[..16]));
+
+    // Names that are no bucket's, a caller that does not want it, and probes: nothing.
+    let (parts, _) = text(front.handle(request(Method::GET, "/Canary%20Text/k")).await).await;
+    assert_eq!(parts.status, 400);
+    assert!(!format!("{:?}", spans.try_recv().unwrap()).contains("Canary"));
+    let caller = |flags: &str| format!("00-{}-{}-{flags}", "1".repeat(32), "2".repeat(16));
+    for (uri, callers, count) in [
+        ("/photos", vec![caller("00")], 0),
+        ("/photos", vec![caller("01")], 1),
+        ("/photos", vec![caller("01"), caller("01")], 1),
+        ("/minio/health/live", vec![], 0),
+    ] {
+        let mut asked = request(Method::GET, uri);
+        callers.iter().for_each(|caller| {
+            asked.headers_mut().append("traceparent", caller.parse().unwrap());
+        });
+        text(front.handle(asked).await).await;
+        let seen = std::iter::from_fn(|| spans.try_recv().ok()).collect::<Vec<_>>();
+        assert_eq!(seen.len(), count, "{uri} {callers:?}");
+        let is_followed = seen.iter().any(|span| span.trace_id == [0x11; 16]);
+        assert_eq!(is_followed, callers.len() == 1 && count == 1);
+    }
 }

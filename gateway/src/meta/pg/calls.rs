@@ -2,6 +2,7 @@
 
 use super::connect::within;
 use crate::meta::{MetaError, Result};
+use crate::telemetry::trace::{self, Attributes, Part};
 use metrics::{Counter, Histogram};
 use sixfold_node::metrics::{counter, gauge, histogram};
 use sixfold_proto::metrics as names;
@@ -122,7 +123,12 @@ impl Calls {
     ) -> Result<T> {
         let _under_way = UnderWay::new(&self.in_flight);
         let begun = Instant::now();
+        let mut span = trace::span(Part::Database, op).with(|note| describe(note, op));
         let answer = call.await;
+        match &answer {
+            Ok(_) => span.answered(),
+            Err(error) => span.failed(error_name(error)),
+        }
         let duration = self.durations.get(op);
         debug_assert!(duration.is_some(), "{op} is missing among the operations");
         if let Some(duration) = duration {
@@ -145,6 +151,27 @@ impl Calls {
         gauge(&names::POOL_LIMIT, &[]).set(f64::from(limit));
         gauge(&names::DATABASE_CALLS, &[]).set(in_flight as f64);
         gauge(&names::DATABASE_WAITING, &[]).set(in_flight.saturating_sub(used) as f64);
+    }
+}
+
+/// What a span says of a call: its name, and no statement and no parameter.
+fn describe(note: &mut Attributes, op: &'static str) {
+    note.text("db.system", "postgresql");
+    note.text("db.system.name", "postgresql");
+    note.text("db.operation.name", op);
+}
+
+/// The error without its text, which may hold what a statement was about.
+fn error_name(error: &MetaError) -> &'static str {
+    match error {
+        MetaError::Unavailable(_) => "unavailable",
+        MetaError::LeaseEnded => "lease_ended",
+        MetaError::BucketChanged => "bucket_changed",
+        MetaError::NoSuchBucket => "no_such_bucket",
+        MetaError::BucketExists { .. } => "bucket_exists",
+        MetaError::BucketNotEmpty => "bucket_not_empty",
+        MetaError::Exists(_) => "exists",
+        MetaError::Broken(_) => "broken",
     }
 }
 

@@ -7,6 +7,7 @@
 //! once, and the next call opens another stream. How long an answer may take is the callers' to
 //! say; a call that was given up keeps its place until the node has answered it.
 
+use crate::telemetry::trace;
 use futures::Stream;
 use sixfold_proto::chunks::{NodeError, SHORT_CALLS_AT_ONCE};
 use sixfold_proto::node_v1::node_client::NodeClient;
@@ -73,7 +74,8 @@ impl ShortCalls {
         let (number, answer) = unanswered.expect().await?;
         // As many calls fit in as there are places. A closed queue means that the end has come,
         // which brings the answer.
-        let _ = queue.try_send(ShortCall { number, call: Some(call) });
+        let trace = trace::context().map(|span| span.to_short().into()).unwrap_or_default();
+        let _ = queue.try_send(ShortCall { number, call: Some(call), trace });
         let answer = answer.await.unwrap_or_else(|_| Err(broken()));
         if answer == Err(NoAnswer::Unknown) {
             self.are_unknown.store(true, Ordering::Relaxed);

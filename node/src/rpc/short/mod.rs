@@ -5,6 +5,8 @@
 //! puts that shared a sync do not wake a task each.
 
 use super::Identity;
+use super::of_request::{served_short, traced};
+use crate::trace::Tracer;
 use futures::StreamExt;
 use futures::stream::BoxStream;
 use sixfold_proto::chunks::{Cell, Chunks, NodeError, SHORT_CALLS_AT_ONCE};
@@ -18,27 +20,41 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming};
 
+/// What calls are served from.
+#[derive(Clone)]
+pub(super) struct Served {
+    pub(super) chunks: Arc<dyn Chunks>,
+    pub(super) identity: Identity,
+    pub(super) tracer: Tracer,
+}
+
 /// Serves a stream of calls until it ends or breaks off or `ending` comes, and then those that run.
 pub(super) fn serve(
-    chunks: Arc<dyn Chunks>,
-    identity: Identity,
+    served: Served,
     calls: Streaming<ShortCall>,
     ending: CancellationToken,
 ) -> BoxStream<'static, Result<ShortAnswer, Status>> {
     // What can't be read ends the stream: where the next call begins is not known any more.
     tokio_stream::StreamExt::map_while(calls, Result::ok)
         .take_until(ending.cancelled_owned())
-        .map(move |call| answer(Arc::clone(&chunks), identity.clone(), call))
+        .map(move |call| answer(served.clone(), call))
         .buffer_unordered(SHORT_CALLS_AT_ONCE)
         .map(Ok)
         .boxed()
 }
 
-async fn answer(chunks: Arc<dyn Chunks>, identity: Identity, call: ShortCall) -> ShortAnswer {
-    let ShortCall { number, call } = call;
+async fn answer(served: Served, call: ShortCall) -> ShortAnswer {
+    let ShortCall { number, call, trace } = call;
+    let Served { chunks, identity, tracer } = &served;
     let answer = match call {
-        Some(Call::Put(call)) => put(&*chunks, &identity, call).await.map(Answer::Put),
-        Some(Call::Get(call)) => get(&*chunks, &identity, call).await.map(Answer::Get),
+        Some(Call::Put(call)) => {
+            let mut span = served_short(tracer, "put", &trace);
+            traced(&mut span, put(&**chunks, identity, call)).await.map(Answer::Put)
+        }
+        Some(Call::Get(call)) => {
+            let mut span = served_short(tracer, "get", &trace);
+            traced(&mut span, get(&**chunks, identity, call)).await.map(Answer::Get)
+        }
         None => Err(NodeError::Invalid("an unknown call".to_owned())),
     };
     let answer = answer.unwrap_or_else(|error| Answer::Failure(error.into()));

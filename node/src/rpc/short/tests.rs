@@ -2,6 +2,7 @@
 
 use crate::conformance::{cells, name};
 use crate::rpc::tests::{NODE, header, node, request};
+use bytes::Bytes;
 use futures::stream::{self, BoxStream};
 use futures::{Stream, StreamExt, TryStreamExt};
 use sixfold_proto::chunks::{Chunks, NodeError};
@@ -24,7 +25,11 @@ fn get(name: ChunkName, cell: u32) -> Call {
 }
 
 fn numbered(calls: Vec<Option<Call>>) -> impl Stream<Item = ShortCall> + Send + 'static {
-    stream::iter((1..).zip(calls).map(|(number, call)| ShortCall { number, call }))
+    stream::iter((1..).zip(calls).map(|(number, call)| ShortCall {
+        number,
+        call,
+        trace: Bytes::new(),
+    }))
 }
 
 async fn exchange(
