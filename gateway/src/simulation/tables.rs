@@ -62,8 +62,9 @@ const fn bug(name: &'static str, what: &'static str, seed: u64) -> Bug {
 }
 
 /// Every bug.
-pub(super) const BUGS: [Bug; 23] = [
+pub(super) const BUGS: [Bug; 24] = [
     bug("abort.parts_not_freed", "an upload that is given up keeps its parts", 1),
+    bug("collect.by_age", "collect goes by age alone and not by running reads", 8),
     bug("commit.condition_unchecked", "a commit does not test its condition", 8),
     bug("commit.counted_twice", "a new body counts two references", 1),
     bug("commit.lease_unchecked", "a commit does not look whether its lease lives", 58),
