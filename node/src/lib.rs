@@ -18,4 +18,4 @@ pub mod scrub;
 pub mod store;
 pub mod trace;
 
-pub use store::{OpenError, Store, StoreOptions};
+pub use store::{Journal, OpenError, Store, StoreOptions};

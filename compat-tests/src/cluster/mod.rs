@@ -115,7 +115,7 @@ impl Plan {
             folder,
         };
         for index in 0..NODE_COUNT {
-            std::fs::create_dir(server.drive(index)).expect("a drive");
+            std::fs::create_dir_all(server.drive(index)).expect("a drive");
             if let Some(sizes) = server.plan.drive_mib {
                 server.mounts.push(Tmpfs::mount(&server.drive(index), sizes[index]));
             }
@@ -180,9 +180,12 @@ impl Server {
         self.folder.path()
     }
 
-    /// The folder that is one node's drive.
+    /// The folder that is one node's drive; embedded ones lie below one DIR and share a journal.
     pub fn drive(&self, index: usize) -> PathBuf {
-        self.folder().join(format!("drive{index}"))
+        self.folder().join(match self.plan.form {
+            Form::Embedded => format!("data/node{}", index + 1),
+            Form::Separate => format!("drive{index}"),
+        })
     }
 
     /// The `sixfold` process that serves S3.
@@ -301,7 +304,7 @@ impl Server {
         let mut command = self.command("sixfold");
         match self.plan.form {
             Form::Embedded => {
-                command.arg("server").args((0..NODE_COUNT).map(|index| self.drive(index)));
+                command.arg("server").arg(self.folder().join("data"));
                 command.arg("--meta-dir").arg(self.folder().join("meta"));
             }
             Form::Separate => {

@@ -27,6 +27,7 @@ use crate::s3::service::Service;
 use crate::shutdown::{Shutdown, Signals};
 use crate::telemetry::trace::Tracer;
 use anyhow::Context;
+use futures::future::join_all;
 use metrics_exporter_prometheus::PrometheusHandle;
 use sixfold_node::certificate::ends_in_pem;
 use sixfold_node::{Store, descriptors};
@@ -182,6 +183,11 @@ impl Parts {
             }
         }
         self.tracer.stop().await;
+    }
+
+    /// Makes the drives whole without the journal that they share; the last thing they are asked.
+    pub(super) async fn leave_journal(&self) {
+        join_all(self.drives.iter().map(|drive| drive.leave_journal())).await;
     }
 
     fn front(&self, config: &Config, app: App, health: Health) -> anyhow::Result<Front> {

@@ -1,5 +1,6 @@
 //! The embedded nodes: drives opened, registered under the id they carry, and kept alive.
 
+use super::home::Home;
 use crate::config::Config;
 use crate::meta::types::{NodeCondition, NodeRow, NodeState};
 use crate::meta::{Meta, MetaError};
@@ -7,7 +8,7 @@ use crate::nodes::EmbeddedRows;
 use crate::shutdown::Shutdown;
 use anyhow::Context;
 use sixfold_node::scrub::Scrub;
-use sixfold_node::{OpenError, Store, StoreOptions};
+use sixfold_node::{Journal, OpenError, Store, StoreOptions};
 use sixfold_proto::chunks::DriveState;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -40,17 +41,20 @@ impl Opened {
 /// empty directory becomes a drive only where more are named than are known: otherwise it is
 /// rather a drive that is not mounted, and chunks must not go to what is below.
 pub(super) async fn open(
-    paths: &[PathBuf],
+    home: &Home,
     known: &[NodeRow],
     cluster: Uuid,
 ) -> anyhow::Result<Vec<Opened>> {
+    let paths = &home.drives;
     let is_new = known.is_empty();
+    let journal = begin_journal(home.journal.as_deref()).await?;
     let strange = paths.iter().filter(|path| !Store::is_drive(path)).count();
     let may_make = known.len() + strange <= paths.len();
     let mut opened: Vec<Opened> = Vec::new();
     for path in paths {
         let directory = path.clone();
-        let options = StoreOptions { verify_reads: true, ..StoreOptions::default() };
+        let journal = journal.clone();
+        let options = StoreOptions { verify_reads: true, journal, ..StoreOptions::default() };
         let store = tokio::task::spawn_blocking(move || {
             if !may_make && !directory.is_dir() {
                 return Err(lost(directory));
@@ -77,6 +81,7 @@ pub(super) async fn open(
             Err(
                 error @ (OpenError::Io { .. }
                 | OpenError::NoIdentity { .. }
+                | OpenError::NoJournal { .. }
                 | OpenError::OtherCluster { .. }),
             ) if !is_new => {
                 tracing::error!(drive = %path.display(), "a drive is lost: {error}");
@@ -94,6 +99,16 @@ pub(super) async fn open(
     );
     say_devices(&opened);
     Ok(opened)
+}
+
+/// Begins the journal of drives that share a directory.
+async fn begin_journal(folder: Option<&Path>) -> anyhow::Result<Option<Arc<Journal>>> {
+    let Some(folder) = folder.map(Path::to_owned) else { return Ok(None) };
+    let begun = tokio::task::spawn_blocking(move || {
+        let begun = Journal::begin(&folder, None);
+        begun.with_context(|| format!("can't begin a journal in {}", folder.display()))
+    });
+    Ok(Some(Arc::new(begun.await??)))
 }
 
 /// The nodes of servers that are registered.

@@ -3,6 +3,7 @@
 //! ```text
 //! DIR/                    the only directory, or the first of six and more
 //!   node1 … node6/        the drives, when there is one DIR
+//!   journal/              what is not in them yet, then; gone after a clean stop
 //!   meta/                 or --meta-dir
 //!     postgres/           the managed PostgreSQL
 //!     master.key          seals the secrets in the rows; 0600
@@ -39,6 +40,8 @@ pub(super) struct Home {
     pub(super) meta: PathBuf,
     /// One directory per drive.
     pub(super) drives: Vec<PathBuf>,
+    /// Where drives that share a directory keep their journal.
+    pub(super) journal: Option<PathBuf>,
     /// Whether nothing was here before.
     pub(super) is_new: bool,
 }
@@ -54,12 +57,13 @@ impl Home {
         };
         let is_new = !has_signs(&meta);
         let drives = drives(storage);
+        let journal = (storage.dirs.len() == 1).then(|| first.join("journal"));
         make(&meta)?;
         if is_new {
             drives.iter().try_for_each(|drive| make(drive))?;
         }
         check_writable(&meta)?;
-        Ok(Self { first: first.clone(), meta, drives, is_new })
+        Ok(Self { first: first.clone(), meta, drives, journal, is_new })
     }
 
     /// Refuses when another server runs on the directory, before anything is made.

@@ -84,7 +84,7 @@ async fn prepare(
 
     let cluster = meta.cluster_id().await?;
     let known = if home.is_new { Vec::new() } else { drives::known(&meta).await? };
-    let opened = drives::open(&home.drives, &known, cluster).await?;
+    let opened = drives::open(home, &known, cluster).await?;
     drives::note_lost(&opened, &known, &meta).await?;
     home.leave_note()?;
     // Before anything is served, so that all that is acknowledged is copied.
@@ -133,6 +133,7 @@ async fn serve(
     let announce = || announcement.print();
     let served = parts.serve(config, listeners, signals, recorded, announce).await;
     parts.finish().await;
+    parts.leave_journal().await;
     close(&parts.pg).await;
     served
 }

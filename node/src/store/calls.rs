@@ -2,7 +2,7 @@
 
 use super::index::{Claim, Place};
 use super::read::{self, OpenChunk};
-use super::segment::writer::Request;
+use super::segment::queue::Request;
 use super::{CELLS_PER_RUN, Inner, Store, blocking, file, lock, put};
 use crate::metrics::DriveMetrics;
 use futures::StreamExt;

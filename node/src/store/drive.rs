@@ -10,6 +10,7 @@
 //! DIR/marks           what is remembered of the database's history, see `history`
 //! DIR/scrub           how far the scrub is, see `notes`
 //! DIR/unfinished/     files that are being written; emptied at start
+//! DIR/needs-journal   only while the last chunks are in a journal, see `journal`
 //! ```
 
 use super::format::{DriveKey, VERSION};
@@ -223,7 +224,7 @@ fn parse_id(root: &Path, text: &str) -> Result<Uuid, OpenError> {
     let version = lines.next().and_then(|line| line.strip_prefix("version "));
     let version: u16 = version.and_then(|v| v.parse().ok()).ok_or_else(unreadable)?;
     if version != VERSION {
-        return Err(OpenError::Version { path: root.to_owned(), found: version });
+        return Err(OpenError::Version { path: root.to_owned(), found: version, known: VERSION });
     }
     let id = lines.next().and_then(|line| line.strip_prefix("id "));
     id.and_then(|id| id.parse().ok()).ok_or_else(unreadable)

@@ -18,6 +18,7 @@ mod format;
 mod history;
 mod index;
 mod io;
+mod journal;
 mod names;
 mod notes;
 mod options;
@@ -31,6 +32,7 @@ mod threads;
 mod verify;
 
 pub use io::{Hook, Step};
+pub use journal::Journal;
 pub use notes::Note;
 pub use options::{DEFAULT_RESERVE_BYTES, OpenError, StoreOptions};
 
@@ -39,7 +41,7 @@ use copies::CopyNumbers;
 use drive::Drive;
 use index::{Index, Place};
 use segment::Segments;
-use segment::writer::{Active, write_index};
+use segment::writer::seal_found;
 use sixfold_proto::chunks::{DriveState, NodeError};
 use sixfold_proto::name::{CopyNumber, NodeNumber};
 use std::path::Path;
@@ -94,10 +96,12 @@ impl Store {
     }
 
     /// Opens the drive in `directory`, or makes it one, and reads what is on it. Blocks.
-    pub fn open(directory: &Path, options: StoreOptions) -> Result<Self, OpenError> {
+    pub fn open(directory: &Path, mut options: StoreOptions) -> Result<Self, OpenError> {
         let fail = |source| OpenError::io(directory, source);
         let io = io::Io::new(options.hook.clone());
         let drive = Drive::open(directory, &io)?;
+        let journal = options.journal.take();
+        let mark = journal::restore(&drive, journal.as_deref().map(Journal::folder), &io)?;
         // What a killed process left may be in memory only. From here on it counts as stored, and
         // older copies give way to it.
         io.sync_file_system(directory).map_err(fail)?;
@@ -121,8 +125,10 @@ impl Store {
             metrics: OnceLock::new(),
         });
         let (active, next) = (found.active, found.next_segment);
-        let active = if found.seal_active { inner.seal_found(active) } else { active };
-        let threads = Threads::start(&inner, active, next).map_err(fail)?;
+        let active = if found.seal_active { seal_found(&inner, active) } else { active };
+        let joined = journal.as_ref().map(|journal| journal.join(&inner, mark.as_ref()));
+        let member = joined.transpose()?.flatten();
+        let threads = Threads::start(&inner, active, next, journal.zip(member)).map_err(fail)?;
         Ok(Self { inner, threads })
     }
 
@@ -166,6 +172,12 @@ impl Store {
     /// Refuses all changes from now on: another process took this drive's place.
     pub fn fence(&self) {
         self.inner.fenced.store(true, Ordering::Release);
+    }
+
+    /// Makes the drive whole without the journal that it shares; to be called before the process
+    /// ends, since what still runs then keeps the store.
+    pub async fn leave_journal(&self) {
+        self.threads.leave_journal().await;
     }
 }
 
@@ -230,20 +242,6 @@ impl Inner {
 
     fn take_copy(&self) -> Result<CopyNumber, NodeError> {
         self.written(self.copies.take())
-    }
-
-    /// Seals the segment that was written when the last process ended; without room for its
-    /// index the next start reads it once more.
-    fn seal_found(&self, active: Option<Active>) -> Option<Active> {
-        let active = active?;
-        match write_index(self, &active) {
-            Ok(size_bytes) => self.segments.change(active.number, |segment| {
-                segment.sealed = true;
-                segment.size_bytes = size_bytes;
-            }),
-            Err(error) => tracing::warn!(%error, "the newest segment can't be sealed"),
-        }
-        None
     }
 
     /// Removes what a new copy replaced. A failure leaves the old copy behind, which the next

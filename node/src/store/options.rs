@@ -1,9 +1,11 @@
 //! How a store is opened, and why it may not open.
 
 use super::io::Hook;
+use super::journal::Journal;
 use sixfold_proto::name::NodeNumber;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use uuid::Uuid;
 
 /// Two segments of 64 MiB, so that compaction and tombstones, which give room back, always
@@ -24,6 +26,9 @@ pub struct StoreOptions {
     /// Whether cells are compared with their checksums right where they are read: for a reader in
     /// the same process, who would do it anyway, but out of another core's cache.
     pub verify_reads: bool,
+    /// Where small operations become durable together with those of other drives, if it is on
+    /// the same device; without one, each drive syncs its own.
+    pub journal: Option<Arc<Journal>>,
     /// For tests: called before every step that changes the drive.
     pub hook: Option<Hook>,
 }
@@ -34,6 +39,7 @@ impl Default for StoreOptions {
             node: NodeNumber(0),
             reserve_bytes: DEFAULT_RESERVE_BYTES,
             verify_reads: false,
+            journal: None,
             hook: None,
         }
     }
@@ -82,17 +88,34 @@ pub enum OpenError {
         /// The cluster of the database.
         asked: Uuid,
     },
+    /// Its last chunks are in a journal that is not here.
+    #[error(
+        "{}: what was stored last is in the journal {}, which is not here: start `sixfold server` \
+         where the two are together, and stop it, or bring that journal back. If it is lost, \
+         remove the file `needs-journal`: up to the last 32 MiB of small chunks may be missing \
+         then, and are made anew where enough others are left",
+        path.display(),
+        journal.display()
+    )]
+    NoJournal {
+        /// The directory.
+        path: PathBuf,
+        /// The journal.
+        journal: PathBuf,
+    },
     /// Written by another release.
     #[error(
         "{} has the format {found}, this program knows {}: use a newer release",
         path.display(),
-        super::format::VERSION
+        known
     )]
     Version {
         /// The directory.
         path: PathBuf,
         /// Its version.
         found: u16,
+        /// The program's.
+        known: u16,
     },
     /// The system refused.
     #[error(

@@ -6,7 +6,7 @@ use super::format::Geometry;
 use super::index::{Claim, Located};
 use super::read::{Body, compare};
 use super::record::{CellOrder, Record, entry};
-use super::segment::writer::Request;
+use super::segment::queue::Request;
 use super::threads::Threads;
 use super::{CELLS_PER_RUN, Inner, SMALL_CHUNK_BYTES, blocking, lock};
 use futures::StreamExt;

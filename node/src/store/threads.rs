@@ -2,20 +2,25 @@
 //! store.
 
 use super::Inner;
+use super::journal::{Journal, Member};
 use super::segment::compact;
-use super::segment::writer::{Active, Operation, QUEUE, Request, Writer};
+use super::segment::queue::{self, Operation, QUEUE, Request};
+use super::segment::writer::{Active, Writer};
 use sixfold_proto::chunks::NodeError;
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{Arc, Mutex};
 use std::thread::{Builder, JoinHandle};
 use tokio::sync::{mpsc, oneshot};
+use uuid::Uuid;
 
 /// The way to the threads.
 pub(super) struct Threads {
     /// `None` once the store is being dropped.
     operations: Option<mpsc::Sender<Operation>>,
+    /// Where small operations go instead, and who this store is there.
+    journaled: Option<(Arc<Journal>, Arc<Member>)>,
     /// Wakes the compacting thread.
     wake: SyncSender<()>,
     /// Tells it that the store ends.
@@ -29,27 +34,49 @@ impl Threads {
         inner: &Arc<Inner>,
         active: Option<Active>,
         next_segment: u32,
+        journal: Option<(Arc<Journal>, Uuid)>,
     ) -> io::Result<Self> {
         let (operations, queue) = mpsc::channel(QUEUE);
         let (wake, woken) = sync_channel(1);
         let ending = Arc::new(AtomicBool::new(false));
         let writer = Writer::new(Arc::clone(inner), active, next_segment, wake.clone());
-        let writing =
-            Builder::new().name("segments".to_owned()).spawn(move || writer.run(queue))?;
+        let writer = Arc::new(Mutex::new(writer));
+        let journaled =
+            journal.map(|(journal, id)| (journal, Member::new(id, Arc::clone(&writer))));
+        let leaving = journaled.clone();
+        let writing = Builder::new().name("segments".to_owned()).spawn(move || {
+            queue::run(&writer, queue);
+            if let Some((journal, member)) = leaving {
+                journal.leave_blocking(member);
+            }
+        })?;
         let (inner, sender, ends) = (Arc::clone(inner), operations.clone(), Arc::clone(&ending));
         let compacting = Builder::new()
             .name("compaction".to_owned())
             .spawn(move || compact::run(&inner, &sender, &woken, &ends))?;
         let handles = vec![compacting, writing];
-        Ok(Self { operations: Some(operations), wake, ending, handles })
+        Ok(Self { operations: Some(operations), journaled, wake, ending, handles })
     }
 
-    /// Asks the appending thread and waits until the answer is durable.
+    /// Makes the drive whole by itself, without its journal.
+    pub(super) async fn leave_journal(&self) {
+        if let Some((journal, member)) = &self.journaled {
+            journal.leave(Arc::clone(member)).await;
+        }
+    }
+
+    /// Asks the appending thread, or the journal's, and waits until the answer is durable.
     pub(super) async fn ask(&self, request: Request) -> Result<(), NodeError> {
         let closed = || NodeError::Unavailable("the store is being closed".to_owned());
         let operations = self.operations.as_ref().ok_or_else(closed)?;
         let (reply, answer) = oneshot::channel();
-        operations.send(Operation { request, reply }).await.map_err(|_| closed())?;
+        let operation = Operation { request, reply };
+        match &self.journaled {
+            Some((journal, member)) if Journal::takes(&operation.request) => {
+                journal.serve(member, operation).await.then_some(()).ok_or_else(closed)?;
+            }
+            _ => operations.send(operation).await.map_err(|_| closed())?,
+        }
         answer.await.map_err(|_| closed())?
     }
 }

@@ -2,7 +2,7 @@
 //! is removed at once, one of which less than half is needed is copied, synced, switched over
 //! and then removed. Small segments, which crashes leave, are merged in the same way.
 
-use super::writer::{Operation, Request};
+use super::queue::{Operation, Request};
 use super::{Segments, scan};
 use crate::store::format::{HEADER_BYTES, Header, IndexEntry, Subject};
 use crate::store::index::{Located, Place};

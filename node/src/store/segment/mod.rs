@@ -1,10 +1,12 @@
 //! Segments: files of up to [`SEGMENT_BYTES`] in which small chunks stand one after the other.
 //!
-//! One thread appends ([`writer`]) and shares each sync among all who wait; a deleted chunk
-//! gets a tombstone, which says where the dead record stands and lives as long as the segment
-//! of that record. A second thread ([`compact`]) gives room back. `scan` reads a segment.
+//! One thread appends ([`queue`], [`writer`]) and shares each sync among all who wait; where
+//! drives share a journal, small operations are for its thread. A deleted chunk gets a tombstone,
+//! which says where the dead record stands and lives as long as the segment of that record. A
+//! second thread ([`compact`]) gives room back. `scan` reads a segment.
 
 pub(super) mod compact;
+pub(super) mod queue;
 pub(super) mod scan;
 pub(super) mod writer;
 
@@ -104,7 +106,7 @@ pub(super) fn record_bytes(entry: &ChunkEntry) -> u64 {
 }
 
 /// A segment's file name.
-fn file_name(segment: u32) -> String {
+pub(super) fn file_name(segment: u32) -> String {
     format!("{segment:08x}")
 }
 

@@ -1,6 +1,8 @@
-//! The one thread that appends to a drive's segments. It takes whatever waits, writes it with
-//! one call and syncs it with another: writers that come while a sync runs share the next one.
+//! The end of a drive's segments, to which all its records are appended. A batch of them is
+//! written with one call ([`Writer::begin`]), made durable together, and only then visible and
+//! acknowledged ([`Writer::finish`]).
 
+use super::queue::{Answer, Operation, Request};
 use super::{Burial, MAX_RECORDS, SEGMENT_BYTES, Segment};
 use crate::store::format::{INDEX_ENTRY_BYTES, IndexEntry, Subject, TRAILER_BYTES, encode_index};
 use crate::store::index::{Claim, Located, Place};
@@ -11,13 +13,6 @@ use std::fs::File;
 use std::io::IoSlice;
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
-use tokio::sync::{mpsc, oneshot};
-
-/// Operations that wait for the thread; more wait for their turn in `send`.
-pub(in crate::store) const QUEUE: usize = 1024;
-
-/// A batch is closed at this many bytes: at most this much is unsynced at any time.
-const BATCH_BYTES: usize = 4 * 1024 * 1024;
 
 /// What a record means once it is durable.
 pub(in crate::store) enum Effect {
@@ -27,27 +22,6 @@ pub(in crate::store) enum Effect {
     Move { from: Located },
     /// A tombstone.
     Bury { target: u32 },
-}
-
-/// What the thread is asked to do.
-pub(in crate::store) enum Request {
-    /// Append a new chunk, which takes the place of what has its name.
-    Put { record: ClosedRecord, entry: ChunkEntry, claim: Claim },
-    /// Delete the current chunk of this name.
-    Delete { entry: ChunkEntry, claim: Claim },
-    /// Append chunks at a new place, and tombstones; in a batch of their own, so that no
-    /// deletion in the same batch can mean the old place.
-    Move { chunks: Vec<(Located, ClosedRecord)>, tombstones: Vec<ClosedRecord> },
-    /// Seal the segment that is written.
-    Seal,
-    /// Write the tombstones that wait.
-    Bury,
-}
-
-/// A request and who waits for it.
-pub(in crate::store) struct Operation {
-    pub(in crate::store) request: Request,
-    pub(in crate::store) reply: oneshot::Sender<Result<(), NodeError>>,
 }
 
 /// The segment that is written.
@@ -70,19 +44,32 @@ struct Append {
     operation: usize,
 }
 
-/// The thread's state.
+/// A batch that stands in its segment and is not durable yet.
+pub(in crate::store) struct Written {
+    appends: Vec<Append>,
+    answers: Vec<Answer>,
+    burials: Vec<Burial>,
+    adds_only: bool,
+}
+
+impl Written {
+    /// Whether nothing was written.
+    pub(in crate::store) fn is_empty(&self) -> bool {
+        self.appends.is_empty()
+    }
+
+    /// The bytes that were written.
+    pub(in crate::store) fn slices(&self) -> impl Iterator<Item = IoSlice<'_>> {
+        self.appends.iter().flat_map(|append| append.record.slices())
+    }
+}
+
+/// What appends to a drive's segments.
 pub(in crate::store) struct Writer {
     inner: Arc<Inner>,
     active: Option<Active>,
     next_number: u32,
     wake_compaction: SyncSender<()>,
-}
-
-/// An operation of the batch under way: who waits, and its claim until it is over.
-struct Waiting {
-    reply: oneshot::Sender<Result<(), NodeError>>,
-    result: Result<(), NodeError>,
-    claim: Option<Claim>,
 }
 
 impl Writer {
@@ -95,37 +82,16 @@ impl Writer {
         Self { inner, active, next_number, wake_compaction }
     }
 
-    /// Serves until every sender is gone.
-    pub(in crate::store) fn run(mut self, mut operations: mpsc::Receiver<Operation>) {
-        let mut held_over = None;
-        while let Some(first) = held_over.take().or_else(|| operations.blocking_recv()) {
-            let mut batch = vec![first];
-            let mut bytes = weight(&batch[0].request);
-            while !stands_alone(&batch[0].request) && bytes < BATCH_BYTES {
-                match operations.try_recv() {
-                    Ok(next) if stands_alone(&next.request) => {
-                        held_over = Some(next);
-                        break;
-                    }
-                    Ok(next) => {
-                        bytes += weight(&next.request);
-                        batch.push(next);
-                    }
-                    Err(_) => break,
-                }
-            }
-            self.serve(batch);
-        }
-    }
-
-    fn serve(&mut self, batch: Vec<Operation>) {
+    /// Writes what a batch of operations asks for. What it answers is to be made durable, by
+    /// [`Writer::sync`] or elsewhere, and handed to [`Writer::finish`] before the next batch.
+    pub(in crate::store) fn begin(&mut self, batch: Vec<Operation>) -> Written {
         let mut appends = Vec::with_capacity(batch.len());
-        let mut waiting = Vec::with_capacity(batch.len());
+        let mut answers = Vec::with_capacity(batch.len());
         let adds_only = batch.iter().all(|op| matches!(op.request, Request::Put { .. }));
         for Operation { request, reply } in batch {
-            let operation = waiting.len();
+            let operation = answers.len();
             let (result, claim) = self.prepare(request, operation, &mut appends);
-            waiting.push(Waiting { reply, result, claim });
+            answers.push(Answer { reply, result, claim });
         }
         let burials = self.inner.segments.take_burials();
         let bury = |burial: &Burial| Append {
@@ -134,21 +100,59 @@ impl Writer {
             operation: usize::MAX,
         };
         appends.extend(burials.iter().map(bury));
-        if let Err(failed) = self.append(appends, &mut waiting) {
-            tracing::warn!(error = %failed, "tombstones wait for the next batch");
-            for burial in burials {
-                self.inner.segments.bury(burial);
-            }
+        let mut written = Written { appends, answers, burials, adds_only };
+        if let Err(error) = self.append(&mut written) {
+            self.give_up(&mut written, &error);
         }
-        for Waiting { reply, result, claim } in waiting {
-            // Before the answer: its receiver may write the same name at once.
-            drop(claim);
-            // Whoever has gone away does not want to know.
-            let _ = reply.send(result);
+        written
+    }
+
+    /// Makes a batch durable in its segment, and all that was written there before.
+    pub(in crate::store) fn sync(&self, written: &Written) -> Result<(), NodeError> {
+        match &self.active {
+            Some(active) if !written.is_empty() => {
+                self.inner.synced(self.inner.io.sync_data(&active.file))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Makes a batch visible once it is durable, or gives it up; the answers are to be sent then.
+    pub(in crate::store) fn finish(
+        &mut self,
+        mut written: Written,
+        durable: Result<(), NodeError>,
+    ) -> Vec<Answer> {
+        match durable {
+            Ok(()) => self.apply(std::mem::take(&mut written.appends)),
+            Err(error) => self.give_up(&mut written, &error),
         }
         // Where chunks were only added there is nothing new to compact.
-        if !adds_only || self.inner.segments.has_burials() {
+        if !written.adds_only || self.inner.segments.has_burials() {
             let _ = self.wake_compaction.try_send(());
+        }
+        written.answers
+    }
+
+    /// Where a batch stands: the segment, its file, and the offset there.
+    pub(in crate::store) fn place(&self) -> Option<(u32, &Arc<File>, u64)> {
+        self.active.as_ref().map(|active| (active.number, &active.file, active.end))
+    }
+
+    pub(in crate::store) fn inner(&self) -> &Arc<Inner> {
+        &self.inner
+    }
+
+    /// Fails what is left of a batch; its tombstones wait for the next one.
+    fn give_up(&self, written: &mut Written, error: &NodeError) {
+        for append in written.appends.drain(..) {
+            fail(&mut written.answers, append.operation, error);
+        }
+        if !written.burials.is_empty() {
+            tracing::warn!(%error, "tombstones wait for the next batch");
+        }
+        for burial in written.burials.drain(..) {
+            self.inner.segments.bury(burial);
         }
     }
 
@@ -192,42 +196,27 @@ impl Writer {
         }
     }
 
-    /// Writes, syncs and applies records; failures go to the operations that they belong to.
-    /// `Err` is for those that belong to none. When there is no room for everything, the
-    /// tombstones, which give room back, are tried alone.
-    fn append(
-        &mut self,
-        mut appends: Vec<Append>,
-        waiting: &mut [Waiting],
-    ) -> Result<(), NodeError> {
-        if appends.is_empty() {
+    /// Writes the records of a batch. When there is no room for everything, the tombstones,
+    /// which give room back, are tried alone.
+    fn append(&mut self, batch: &mut Written) -> Result<(), NodeError> {
+        if batch.is_empty() {
             return Ok(());
         }
-        let mut result = self.write(&mut appends);
-        if result == Err(NodeError::Full) {
-            let is_tombstone = |append: &Append| matches!(append.effect, Effect::Bury { .. });
-            let (tombstones, others): (Vec<_>, Vec<_>) =
-                appends.into_iter().partition(is_tombstone);
-            for append in others {
-                fail(waiting, append.operation, &NodeError::Full);
-            }
-            appends = tombstones;
-            if !appends.is_empty() {
-                result = self.write(&mut appends);
-            }
+        let result = self.write(&mut batch.appends);
+        if result != Err(NodeError::Full) {
+            return result;
         }
-        match &result {
-            Ok(()) => self.apply(appends),
-            Err(error) => {
-                for append in &appends {
-                    fail(waiting, append.operation, error);
-                }
-            }
+        let is_tombstone = |append: &Append| matches!(append.effect, Effect::Bury { .. });
+        let (tombstones, others): (Vec<_>, Vec<_>) =
+            batch.appends.drain(..).partition(is_tombstone);
+        for append in others {
+            fail(&mut batch.answers, append.operation, &NodeError::Full);
         }
-        result
+        batch.appends = tombstones;
+        if batch.is_empty() { Ok(()) } else { self.write(&mut batch.appends) }
     }
 
-    /// Writes and syncs records as one batch. Nothing of a failed batch stays in the file.
+    /// Writes records as one batch. Nothing of one that fails stays in the file.
     fn write(&mut self, appends: &mut [Append]) -> Result<(), NodeError> {
         let inner = Arc::clone(&self.inner);
         inner.refuse_when_fenced()?;
@@ -241,35 +230,25 @@ impl Writer {
             slices.extend(append.record.slices());
         }
         let written = inner.io.write_all_at(&active.file, &mut slices, active.end);
-        if let Err(error) = written {
-            let cut = inner.io.truncate(&active.file, active.end);
-            self.active = Some(active);
-            inner.synced(cut)?;
-            return inner.written(Err(error));
-        }
-        let synced = inner.synced(inner.io.sync_data(&active.file));
-        if synced.is_ok() {
-            for append in appends.iter() {
-                let offset = u32::try_from(active.end).unwrap_or(u32::MAX);
-                active.entries.push(IndexEntry { header: append.record.header, offset });
-                active.end += append.record.size() as u64;
-            }
-            inner.segments.change(active.number, |segment| segment.size_bytes = active.end);
-        }
+        let cut = match written {
+            Ok(()) => Ok(()),
+            Err(_) => inner.io.truncate(&active.file, active.end),
+        };
         self.active = Some(active);
-        synced
+        inner.synced(cut)?;
+        inner.written(written)
     }
 
     /// Makes durable records visible.
     fn apply(&mut self, appends: Vec<Append>) {
-        let Some(active) = &self.active else { return };
-        let first = active.entries.len() - appends.len();
-        let mut index = lock(&self.inner.index);
+        let Some(active) = &mut self.active else { return };
         let segments = &self.inner.segments;
-        for (append, at) in appends.into_iter().zip(first..) {
-            let Some(IndexEntry { header, offset }) = active.entries.get(at).copied() else {
-                return;
-            };
+        let mut index = lock(&self.inner.index);
+        for append in appends {
+            let header = append.record.header;
+            let offset = u32::try_from(active.end).unwrap_or(u32::MAX);
+            active.entries.push(IndexEntry { header, offset });
+            active.end += append.record.size() as u64;
             let place = Place::Segment { segment: active.number, offset };
             match append.effect {
                 Effect::Insert { entry } => {
@@ -303,6 +282,8 @@ impl Writer {
                 }
             }
         }
+        drop(index);
+        segments.change(active.number, |segment| segment.size_bytes = active.end);
     }
 
     /// The segment that is written, a new one if this much does not fit any more.
@@ -342,7 +323,7 @@ impl Writer {
 
 /// Writes the index behind the records of a segment, or nothing where the drive does not take
 /// it; answers the size of the file. An error is always a fenced drive.
-pub(in crate::store) fn write_index(inner: &Inner, active: &Active) -> Result<u64, NodeError> {
+fn write_index(inner: &Inner, active: &Active) -> Result<u64, NodeError> {
     let offset = u32::try_from(active.end).unwrap_or(u32::MAX);
     let index = encode_index(active.number, offset, &active.entries);
     let mut slices = [IoSlice::new(&index)];
@@ -356,9 +337,24 @@ pub(in crate::store) fn write_index(inner: &Inner, active: &Active) -> Result<u6
         Err(error) => {
             tracing::warn!(segment.number = active.number, %error, "a segment has no index");
             inner.synced(inner.io.truncate(&active.file, active.end))?;
+            inner.synced(inner.io.sync_data(&active.file))?;
             Ok(active.end)
         }
     }
+}
+
+/// Seals the segment that was written when the last process ended; without room for its
+/// index the next start reads it once more.
+pub(in crate::store) fn seal_found(inner: &Inner, active: Option<Active>) -> Option<Active> {
+    let active = active?;
+    match write_index(inner, &active) {
+        Ok(size_bytes) => inner.segments.change(active.number, |segment| {
+            segment.sealed = true;
+            segment.size_bytes = size_bytes;
+        }),
+        Err(error) => tracing::warn!(%error, "the newest segment can't be sealed"),
+    }
+    None
 }
 
 /// Whether a tombstone means this chunk where it stands.
@@ -371,21 +367,8 @@ fn tombstone(burial: &Burial) -> ClosedRecord {
     ClosedRecord::tombstone(burial.name, burial.copy, burial.segment, burial.offset)
 }
 
-fn fail(waiting: &mut [Waiting], operation: usize, error: &NodeError) {
-    if let Some(waiting) = waiting.get_mut(operation) {
-        waiting.result = Err(error.clone());
-    }
-}
-
-/// Whether a request is served in a batch of its own.
-fn stands_alone(request: &Request) -> bool {
-    matches!(request, Request::Move { .. } | Request::Seal)
-}
-
-/// Bytes that a request adds to a batch.
-fn weight(request: &Request) -> usize {
-    match request {
-        Request::Put { record, .. } => record.size(),
-        _ => crate::store::format::HEADER_BYTES,
+fn fail(answers: &mut [Answer], operation: usize, error: &NodeError) {
+    if let Some(answer) = answers.get_mut(operation) {
+        answer.result = Err(error.clone());
     }
 }

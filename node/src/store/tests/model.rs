@@ -1,7 +1,7 @@
 //! Any sequence of calls and restarts does what a map would do.
 
 use crate::conformance::{cells, check_stored, name, put_as};
-use crate::store::segment::writer::Request;
+use crate::store::segment::queue::Request;
 use crate::store::{Store, StoreOptions};
 use proptest::prelude::*;
 use sixfold_proto::chunks::{Chunks, NodeError};

@@ -6,7 +6,7 @@
 use super::{copy_directory, files_below, open};
 use crate::conformance::{cells, check_stored, get, name, put, put_as};
 use crate::store::segment::MAX_SMALL_SEGMENTS;
-use crate::store::segment::writer::Request;
+use crate::store::segment::queue::Request;
 use crate::store::{Step, Store, StoreOptions};
 use futures::future::join_all;
 use sixfold_proto::chunks::{Cell, Chunks, NodeError};
