@@ -96,6 +96,21 @@ pub enum PostgresError {
         /// The copy's directory.
         dir: PathBuf,
     },
+    /// What a copy had received is not there any more, or not all of it.
+    #[error(
+        "what it had received is gone from {path}: it is begun anew. Nobody but Sixfold may remove \
+         anything there"
+    )]
+    CopyGone {
+        /// The generation that was received.
+        path: PathBuf,
+    },
+    /// The directory of a copy is not on the drive that it was on.
+    #[error("{dir} is not on the drive that it was on when the server started: mount that again")]
+    OtherDevice {
+        /// The DIR.
+        dir: PathBuf,
+    },
     /// The programs that receive the log are not installed.
     #[error(
         "{program} is not there, and copies of the metadata need it: install PostgreSQL's client \
@@ -124,6 +139,18 @@ pub enum PostgresError {
     NoCopy {
         /// Where it was looked.
         dirs: Vec<PathBuf>,
+    },
+    /// There are copies, and none of them is good.
+    #[error(
+        "none of the copies of the metadata can be used; the last that was tried, below {dir}: \
+         {source}. Name the DIRs of other copies too, or see \
+         docs/metadata-recovery.md#no-copy-can-be-used"
+    )]
+    NoGoodCopy {
+        /// The DIR of the last one.
+        dir: PathBuf,
+        /// What is wrong with it.
+        source: Box<PostgresError>,
     },
     /// The copies are not all of one database.
     #[error(

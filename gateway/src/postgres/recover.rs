@@ -1,4 +1,4 @@
-//! Makes a lost database anew from the newest of its copies.
+//! Makes a lost database anew from the newest of its copies that is good.
 //!
 //! It never touches a database that is there: what it makes grows beside, is replayed to its end
 //! under a timeline of its own, stopped in order, and only then gets the database's name. Broken off
@@ -62,25 +62,62 @@ pub async fn recover(
     if data.exists() {
         return Err(PostgresError::DatabaseThere { data });
     }
-    let copy = newest(dirs)?;
-    let cluster = prepare(settings, home, &copy).await?;
-    verify(&cluster, &copy, stop).await?;
-    // A recovery that was broken off may have left its server behind.
-    orphan::settle(&cluster).await?;
-    lay_out(&cluster, &copy)?;
+    let (copy, cluster) = laid_out(&settings, &home, dirs, stop).await?;
     let position = replay(&cluster, stop).await?;
     std::fs::rename(&cluster.data, &data).at("create", &data)?;
     File::open(&cluster.home).and_then(|home| home.sync_all()).at("sync", &cluster.home)?;
     Ok(Recovered { dir: copy.dir, taken: copy.taken, segments: copy.wal.len(), position })
 }
 
-/// The newest copy; copies of two databases are for a person to choose from.
-fn newest(dirs: &[PathBuf]) -> Result<CopyFound, PostgresError> {
-    let mut found = copies::find(dirs).into_iter();
-    let newest = found.next().ok_or_else(|| PostgresError::NoCopy { dirs: dirs.to_vec() })?;
-    match found.find(|other| other.database != newest.database) {
-        Some(other) => Err(PostgresError::TwoDatabases { one: newest.dir, other: other.dir }),
-        None => Ok(newest),
+/// Lays out the newest copy that is good. A drive may rot where nobody reads.
+async fn laid_out(
+    settings: &Settings,
+    home: &Path,
+    dirs: &[PathBuf],
+    stop: &CancellationToken,
+) -> Result<(CopyFound, Cluster), PostgresError> {
+    let mut failed = PostgresError::NoCopy { dirs: dirs.to_vec() };
+    for copy in of_one_database(dirs)? {
+        match try_one(settings.clone(), home.to_owned(), &copy, stop).await {
+            Ok(cluster) => return Ok((copy, cluster)),
+            Err(PostgresError::Interrupted) => return Err(PostgresError::Interrupted),
+            Err(error) => {
+                let dir = copy.dir;
+                tracing::error!(
+                    copy = %dir.display(),
+                    "this copy of the metadata can't be used; an older one may lack the last \
+                     moments: {error}"
+                );
+                failed = PostgresError::NoGoodCopy { dir, source: Box::new(error) };
+            }
+        }
+    }
+    Err(failed)
+}
+
+async fn try_one(
+    settings: Settings,
+    home: PathBuf,
+    copy: &CopyFound,
+    stop: &CancellationToken,
+) -> Result<Cluster, PostgresError> {
+    let cluster = prepare(settings, home, copy).await?;
+    verify(&cluster, copy, stop).await?;
+    // A recovery that was broken off may have left its server behind.
+    orphan::settle(&cluster).await?;
+    lay_out(&cluster, copy)?;
+    Ok(cluster)
+}
+
+/// The copies, the newest first; those of two databases are for a person to choose from.
+fn of_one_database(dirs: &[PathBuf]) -> Result<Vec<CopyFound>, PostgresError> {
+    let found = copies::find(dirs);
+    let Some(newest) = found.first() else { return Ok(found) };
+    match found.iter().find(|other| other.database != newest.database) {
+        Some(other) => {
+            Err(PostgresError::TwoDatabases { one: newest.dir.clone(), other: other.dir.clone() })
+        }
+        None => Ok(found),
     }
 }
 

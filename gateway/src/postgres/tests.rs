@@ -316,6 +316,82 @@ async fn a_lost_database_is_made_anew_from_its_newest_copy() {
     managed.stop().await.unwrap();
 }
 
+/// Waits until both copies have everything.
+async fn wait_for_copies(managed: &Managed) {
+    let mut connection = connect(&managed.url()).await;
+    wait_until("a copy lags", async || {
+        let caught_up = "select count(*) from pg_stat_replication where state = 'streaming'
+                         and flush_lsn >= pg_current_wal_flush_lsn()";
+        let caught_up: i64 =
+            sqlx::query_scalar(caught_up).fetch_one(&mut connection).await.unwrap();
+        caught_up == 2
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_copy_is_passed_over() {
+    let scratch = Scratch::new();
+    let dirs = places(&scratch).into_iter().map(|place| place.dir).collect::<Vec<_>>();
+    let managed = start_copied(&scratch, 1 << 30).await;
+    wait_until("there are not two copies", async || copies_at(&dirs).len() == 2).await;
+    make_table(&managed).await;
+    commits(&managed, 20).await;
+    wait_for_copies(&managed).await;
+    managed.stop().await.unwrap();
+    std::fs::remove_dir_all(scratch.0.join("postgres")).unwrap();
+    let never = CancellationToken::new();
+    for (number, copy) in copies::find(&dirs).into_iter().enumerate() {
+        let file = copy.base.join("global/pg_filenode.map");
+        let mut bytes = std::fs::read(&file).unwrap();
+        bytes[40] ^= 1;
+        std::fs::write(&file, bytes).unwrap();
+        let done = recover(scratch.settings(), &dirs, &never).await;
+        if number == 1 {
+            let error = done.unwrap_err();
+            assert!(matches!(&error, PostgresError::NoGoodCopy { dir, .. } if *dir == copy.dir));
+            return;
+        }
+        assert_ne!(done.unwrap().dir, copy.dir);
+        let managed = start(&scratch).await.unwrap();
+        assert_eq!(rows(&managed).await, 20);
+        managed.stop().await.unwrap();
+        std::fs::remove_dir_all(scratch.0.join("postgres")).unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn copies_whose_files_are_gone_are_begun_anew() {
+    let scratch = Scratch::new();
+    let dirs = places(&scratch).into_iter().map(|place| place.dir).collect::<Vec<_>>();
+    let managed = start_copied(&scratch, 1 << 30).await;
+    make_table(&managed).await;
+    wait_until("there are not two copies", async || copies_at(&dirs).len() == 2).await;
+    commits(&managed, 20).await;
+    // All of one, and of the other what was received.
+    std::fs::remove_dir_all(dirs[0].join("meta-copy")).unwrap();
+    let received = dirs[1].join("meta-copy/postgres/1/wal");
+    for file in std::fs::read_dir(&received).unwrap().flatten() {
+        std::fs::remove_file(file.path()).unwrap();
+    }
+    wait_until("there are not two new copies", async || {
+        let new = copies::find(&dirs).into_iter().filter(|copy| {
+            let is_second = copy.base.starts_with(dirs[1].join("meta-copy/postgres/2"));
+            is_second || copy.dir == dirs[0]
+        });
+        new.count() == 2
+    })
+    .await;
+    commits(&managed, 20).await;
+    wait_for_copies(&managed).await;
+    managed.stop().await.unwrap();
+    std::fs::remove_dir_all(scratch.0.join("postgres")).unwrap();
+    recover(scratch.settings(), &dirs, &CancellationToken::new()).await.unwrap();
+    let managed = start(&scratch).await.unwrap();
+    assert_eq!(rows(&managed).await, 40);
+    managed.stop().await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_base_backup_is_renewed_and_the_log_before_it_dropped() {
     let scratch = Scratch::new();

@@ -48,6 +48,16 @@ pub(super) async fn take(
     drop_older(generation, first)
 }
 
+/// Compares the newest one with its manifest; none is well.
+pub(super) async fn verify_newest(
+    cluster: &Cluster,
+    generation: &Generation,
+    stop: &CancellationToken,
+) -> Result<(), PostgresError> {
+    let Some((_, base)) = generation.bases()?.pop_last() else { return Ok(()) };
+    verify(cluster, cluster.account.command(cluster.binaries.program(VERIFY)), &base, stop).await
+}
+
 /// Its files and directories are synced when the program has ended well.
 async fn pg_basebackup(
     cluster: &Cluster,

@@ -100,6 +100,22 @@ impl Generation {
         });
         Ok(names.collect())
     }
+
+    /// The WAL in one of its base backups and what was received; of a segment that is in both, the
+    /// finished one.
+    pub(super) fn segments(
+        &self,
+        base: &Path,
+    ) -> Result<BTreeMap<Segment, PathBuf>, PostgresError> {
+        let mut segments = wal::segments(&base.join("pg_wal")).at("read", base)?;
+        for (segment, path) in wal::segments(&self.wal()).at("read", &self.path)? {
+            let is_finished = path.extension().is_none();
+            if is_finished || !segments.contains_key(&segment) {
+                segments.insert(segment, path);
+            }
+        }
+        Ok(segments)
+    }
 }
 
 /// Makes a copy's directories, unless they are there, and notes whose copy it is. One of another
@@ -209,15 +225,7 @@ fn find_below(dir: &Path) -> Result<Vec<CopyFound>, PostgresError> {
     let mut found = Vec::new();
     for generation in generations(&own)? {
         for (first, base) in generation.bases()? {
-            let mut segments = wal::segments(&base.join("pg_wal")).at("read", &base)?;
-            let received = wal::segments(&generation.wal()).at("read", &generation.path)?;
-            for (segment, path) in received {
-                // Of a segment that is in both, the finished one.
-                let is_finished = path.extension().is_none();
-                if is_finished || !segments.contains_key(&segment) {
-                    segments.insert(segment, path);
-                }
-            }
+            let segments = generation.segments(&base)?;
             let end = wal::end_of(&segments, first).at("read", &generation.path)?;
             let Some(end) = end else { continue };
             let taken = std::fs::metadata(base.join("backup_manifest"))

@@ -15,13 +15,14 @@
 //!       base.new/        one that is being taken
 //! ```
 //!
-//! A generation ends when PostgreSQL no longer has what its receiver needs next; it is removed
-//! when its successor has a base backup.
+//! A generation ends when PostgreSQL no longer has what its receiver needs next, or when its files
+//! are gone; it is removed when its successor has a base backup.
 
 mod base;
 mod choose;
 mod files;
 mod judge;
+mod present;
 mod receiver;
 mod wal;
 mod watch;
@@ -80,7 +81,8 @@ impl Copies {
             let its = Arc::new(Seen::new(&place));
             seen.push(Arc::clone(&its));
             let (cluster, turn) = (Arc::clone(cluster), Arc::clone(&turn));
-            let receiver = Receiver { cluster, place, renew_after, seen: its, turn };
+            let chosen = present::Identity::of(&place.dir).ok();
+            let receiver = Receiver { cluster, place, chosen, renew_after, seen: its, turn };
             tasks.spawn(receiver.keep(stop.clone()));
         }
         let (report, protection) = channel::channel(Protection::default());

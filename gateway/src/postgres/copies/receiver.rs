@@ -5,12 +5,13 @@ use super::super::Cluster;
 use super::super::error::{IoContext, PostgresError};
 use super::super::launch::last_lines;
 use super::files::{self, Generation};
+use super::present::{self, Identity};
 use super::{ASK_LIMIT, Place, ROLE, Seat, base, connect, late, wal};
 use rustix::process::{Pid, Signal};
 use sqlx::{Connection, PgConnection};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tokio::process::Child;
 use tokio::sync::{Notify, Semaphore};
@@ -27,6 +28,14 @@ const BASE_EVERY: Duration = Duration::from_secs(2);
 
 /// The pause after a base backup that failed: each try reads the whole database.
 const BASE_PAUSE: Duration = Duration::from_secs(60);
+
+/// How soon a base backup is compared with its manifest again, and how often then: what has rotted
+/// must not show on the day when it is needed.
+const VERIFY_AFTER: Duration = Duration::from_hours(1);
+const VERIFY_EVERY: Duration = Duration::from_hours(24);
+
+/// How often it is looked whether the files of a copy are there.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// How long a receiver may take to end in order.
 const END_LIMIT: Duration = Duration::from_secs(3);
@@ -46,6 +55,8 @@ pub(super) struct Seen {
     pub(super) dir: PathBuf,
     /// Whether its generation has a base backup.
     is_complete: AtomicBool,
+    /// Up to which position it said last that it has synced the log.
+    synced: AtomicU64,
     /// Said when the receiver is frozen.
     pub(super) frozen: Notify,
 }
@@ -53,12 +64,20 @@ pub(super) struct Seen {
 impl Seen {
     pub(super) fn new(place: &Place) -> Self {
         let (seat, dir) = (place.seat, place.dir.clone());
-        Self { seat, dir, is_complete: AtomicBool::new(false), frozen: Notify::new() }
+        let (is_complete, synced) = (AtomicBool::new(false), AtomicU64::new(0));
+        Self { seat, dir, is_complete, synced, frozen: Notify::new() }
     }
 
     /// Whether the database could be made anew from it.
     pub(super) fn is_complete(&self) -> bool {
         self.is_complete.load(Ordering::Relaxed)
+    }
+
+    /// Notes what the database was told, if it was told anything.
+    pub(super) fn note_synced(&self, synced: Option<u64>) {
+        if let Some(synced) = synced {
+            self.synced.store(synced, Ordering::Relaxed);
+        }
     }
 }
 
@@ -66,6 +85,9 @@ impl Seen {
 pub(super) struct Receiver {
     pub(super) cluster: Arc<Cluster>,
     pub(super) place: Place,
+    /// The place as it was when it was chosen. A drive that is unmounted leaves a directory behind
+    /// on another one, perhaps the database's.
+    pub(super) chosen: Option<Identity>,
     /// Bytes of WAL since a base backup after which the next is taken.
     pub(super) renew_after: u64,
     pub(super) seen: Arc<Seen>,
@@ -84,7 +106,7 @@ impl Receiver {
                 Ok(()) => return,
                 Err(error) => {
                     let why = error.to_string();
-                    has_gap = why.contains(GAP);
+                    has_gap = why.contains(GAP) || matches!(error, PostgresError::CopyGone { .. });
                     let dir = self.place.dir.display();
                     // Once for as long as the reason is the same.
                     if why != said {
@@ -114,15 +136,17 @@ impl Receiver {
         let log = self.cluster.home.join(format!("{}.log", self.place.seat.slot()));
         let mut child = self.start(&generation, &log)?;
         let why = tokio::select! {
-            status = child.wait() => status.at("wait for", &log)?.to_string(),
-            () = self.seen.frozen.notified() => "it stood still".to_owned(),
-            () = self.keep_bases(&generation, stop) => String::new(),
-            () = stop.cancelled() => String::new(),
+            status = child.wait() => Ok(status.at("wait for", &log)?.to_string()),
+            () = self.seen.frozen.notified() => Ok("it stood still".to_owned()),
+            gone = self.gone(&generation) => Err(gone),
+            () = self.keep_bases(&generation, stop) => Ok(String::new()),
+            () = stop.cancelled() => Ok(String::new()),
         };
         end(child).await;
         if stop.is_cancelled() {
             return Ok(());
         }
+        let why = why?;
         let output = last_lines(&std::fs::read_to_string(&log).unwrap_or_default());
         Err(PostgresError::Failed { program: "pg_receivewal", why, output })
     }
@@ -151,6 +175,10 @@ impl Receiver {
         if !program.is_file() {
             return Err(PostgresError::NoReceiver { program });
         }
+        let now = Identity::of(&self.place.dir)?;
+        if self.chosen.is_some_and(|chosen| !chosen.shares_device(now)) {
+            return Err(PostgresError::OtherDevice { dir: self.place.dir.clone() });
+        }
         let mut database = connect(&self.cluster).await?;
         let asked = tokio::time::timeout(ASK_LIMIT, identify(&mut database)).await;
         let identity = asked.unwrap_or_else(|_| Err(late()))?;
@@ -171,15 +199,45 @@ impl Receiver {
         Ok(database.close().await.map(|()| generation)?)
     }
 
-    /// Takes base backups when they are due, until `stop`.
+    /// Waits until what was received is no longer there, or not all of it. Seen twice: a file that
+    /// is just being renamed may be missed once.
+    async fn gone(&self, generation: &Generation) -> PostgresError {
+        let began = match Identity::of(&generation.wal()) {
+            Ok(began) => began,
+            Err(error) => return error,
+        };
+        let mut is_doubted = false;
+        loop {
+            tokio::time::sleep(LOOK_EVERY).await;
+            // Before the look: what is said meanwhile may not have its file yet.
+            let synced = self.seen.synced.load(Ordering::Relaxed);
+            let (generation, is_complete) = (generation.clone(), self.seen.is_complete());
+            let look = move || present::check(&generation, began, synced, is_complete);
+            // A drive that hangs holds up its own look only.
+            match tokio::task::spawn_blocking(look).await {
+                Ok(Ok(())) | Err(_) => is_doubted = false,
+                Ok(Err(_)) if !is_doubted => is_doubted = true,
+                Ok(Err(error)) => {
+                    self.seen.is_complete.store(false, Ordering::Relaxed);
+                    return error;
+                }
+            }
+        }
+    }
+
+    /// Takes base backups when they are due, and anew when one has rotted, until `stop`.
     async fn keep_bases(&self, generation: &Generation, stop: &CancellationToken) {
-        let mut pause = Duration::ZERO;
+        let (mut pause, mut verify_at) = (Duration::ZERO, Instant::now() + VERIFY_AFTER);
         loop {
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
                 () = stop.cancelled() => return,
             }
-            pause = match self.renew_base(generation, stop).await {
+            let is_rotten = verify_at <= Instant::now() && {
+                verify_at = Instant::now() + VERIFY_EVERY;
+                self.is_rotten(generation, stop).await
+            };
+            pause = match self.renew_base(generation, is_rotten, stop).await {
                 Ok(()) => BASE_EVERY,
                 Err(PostgresError::Interrupted) => return,
                 Err(error) => {
@@ -191,12 +249,26 @@ impl Receiver {
         }
     }
 
+    /// Whether the base backup is no longer what it was.
+    async fn is_rotten(&self, generation: &Generation, stop: &CancellationToken) -> bool {
+        let _turn = self.turn.acquire().await.ok();
+        match base::verify_newest(&self.cluster, generation, stop).await {
+            Ok(()) | Err(PostgresError::Interrupted) => false,
+            Err(error) => {
+                let dir = self.place.dir.display();
+                tracing::error!(copy = %dir, "a base backup of the metadata has rotted: {error}");
+                true
+            }
+        }
+    }
+
     async fn renew_base(
         &self,
         generation: &Generation,
+        is_rotten: bool,
         stop: &CancellationToken,
     ) -> Result<(), PostgresError> {
-        if !base::is_due(generation, self.renew_after)? {
+        if !is_rotten && !base::is_due(generation, self.renew_after)? {
             return Ok(());
         }
         // Never closed; without a turn nothing is lost but order.

@@ -45,6 +45,11 @@ impl Segment {
         format!("{:08X}{upper:08X}{lower:08X}", self.timeline)
     }
 
+    /// Whether the log up to this position ends in this segment, or in an earlier one.
+    pub(super) fn reaches(self, position: u64) -> bool {
+        self.number >= position.saturating_sub(1) / SEGMENT_BYTES
+    }
+
     fn follows(self, other: Self) -> bool {
         self.number == other.number + 1 && self.timeline >= other.timeline
     }
@@ -66,21 +71,29 @@ pub(super) fn segments(dir: &Path) -> io::Result<BTreeMap<Segment, PathBuf>> {
     Ok(found)
 }
 
-/// How far a run of segments without a gap goes, from `first` on: the last one and the bytes
-/// that are written in it. None when `first` itself is missing.
-pub(super) fn end_of(
+/// The last segment of a run without a gap, from `first` on, and its file. None when `first` itself
+/// is missing.
+pub(super) fn last_of(
     segments: &BTreeMap<Segment, PathBuf>,
     first: Segment,
-) -> io::Result<Option<(Segment, u64)>> {
+) -> Option<(Segment, &Path)> {
     let mut last: Option<(Segment, &PathBuf)> = None;
     for (segment, path) in segments.range(first..) {
         match last {
-            None if *segment != first => return Ok(None),
+            None if *segment != first => return None,
             Some((before, _)) if !segment.follows(before) => break,
             _ => last = Some((*segment, path)),
         }
     }
-    let Some((segment, path)) = last else { return Ok(None) };
+    last.map(|(segment, path)| (segment, path.as_path()))
+}
+
+/// How far such a run goes: its last segment and the bytes that are written in it.
+pub(super) fn end_of(
+    segments: &BTreeMap<Segment, PathBuf>,
+    first: Segment,
+) -> io::Result<Option<(Segment, u64)>> {
+    let Some((segment, path)) = last_of(segments, first) else { return Ok(None) };
     Ok(Some((segment, written(path)?)))
 }
 
@@ -153,6 +166,9 @@ mod tests {
         let first = segment("000000010000000000000006");
         let end = || end_of(&segments(dir.path()).unwrap(), first).unwrap();
         assert_eq!(end(), Some((segment("000000010000000000000007"), 150_001)));
+        let last = segment("000000010000000000000007");
+        assert!(last.reaches(0) && last.reaches(8 * SEGMENT_BYTES));
+        assert!(!last.reaches(8 * SEGMENT_BYTES + 1));
         put("000000010000000000000009", 200_000);
         assert_eq!(end(), Some((segment("000000010000000000000007"), 150_001)));
         put("000000010000000000000007", 0);

@@ -171,6 +171,7 @@ impl Watched {
             self.seen.frozen.notify_waiters();
         }
         self.synced = synced;
+        self.seen.note_synced(synced);
         let condition = match lacks {
             _ if synced.is_none() => Condition::Gone,
             _ if !self.seen.is_complete() => Condition::Incomplete,
