@@ -1,7 +1,8 @@
 //! One token, one tracker, one deadline: how the process stops.
 //!
 //! Everything long-lived is spawned here under a name and watches the token. When it is
-//! cancelled, all have until the deadline; what has not finished by then is named.
+//! cancelled, all have until the deadline; what has not finished by then is named. What tells others
+//! about the stop itself, such as the health probes, goes last.
 
 use crate::points::in_process;
 use std::collections::BTreeMap;
@@ -16,11 +17,15 @@ use tokio_util::task::TaskTracker;
 /// 30 s after which container runtimes kill.
 pub const DEADLINE: Duration = Duration::from_secs(20);
 
+/// How long what goes last has beyond that.
+const LAST: Duration = Duration::from_secs(1);
+
 /// The process's stop. Clones share everything.
 #[derive(Clone, Debug)]
 pub struct Shutdown {
     token: CancellationToken,
     tracker: TaskTracker,
+    last: (CancellationToken, TaskTracker),
     running: Arc<Mutex<Running>>,
     deadline: Duration,
 }
@@ -38,6 +43,7 @@ impl Shutdown {
         Self {
             token: CancellationToken::new(),
             tracker: TaskTracker::new(),
+            last: (CancellationToken::new(), TaskTracker::new()),
             running: Arc::default(),
             deadline,
         }
@@ -50,8 +56,31 @@ impl Shutdown {
 
     /// Runs a task that is waited for at the stop.
     pub fn spawn(&self, name: impl Into<String>, task: impl Future<Output = ()> + Send + 'static) {
+        self.spawn_on(&self.tracker, name, task);
+    }
+
+    /// Cancelled when everything else has stopped, or had its time.
+    pub fn last_token(&self) -> &CancellationToken {
+        &self.last.0
+    }
+
+    /// Runs a task that goes on while the others stop, and watches [`Shutdown::last_token`].
+    pub fn spawn_last(
+        &self,
+        name: impl Into<String>,
+        task: impl Future<Output = ()> + Send + 'static,
+    ) {
+        self.spawn_on(&self.last.1, name, task);
+    }
+
+    fn spawn_on(
+        &self,
+        tracker: &TaskTracker,
+        name: impl Into<String>,
+        task: impl Future<Output = ()> + Send + 'static,
+    ) {
         let entry = self.enter(name.into());
-        self.tracker.spawn(in_process(async move {
+        tracker.spawn(in_process(async move {
             task.await;
             drop(entry);
         }));
@@ -61,7 +90,12 @@ impl Shutdown {
     pub async fn finish(&self) -> Vec<String> {
         self.token.cancel();
         self.tracker.close();
-        if tokio::time::timeout(self.deadline, self.tracker.wait()).await.is_ok() {
+        let ended = tokio::time::timeout(self.deadline, self.tracker.wait()).await;
+        let (token, last) = &self.last;
+        token.cancel();
+        last.close();
+        let last = tokio::time::timeout(LAST, last.wait()).await;
+        if ended.and(last).is_ok() {
             return Vec::new();
         }
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
@@ -132,6 +166,23 @@ mod tests {
         let token = shutdown.token().clone();
         shutdown.spawn("obedient", async move { token.cancelled().await });
         assert_eq!(shutdown.finish().await, Vec::<String>::new());
+    }
+
+    #[tokio::test]
+    async fn what_goes_last_outlives_the_others() {
+        let shutdown = Shutdown::default();
+        let (token, last) = (shutdown.token().clone(), shutdown.last_token().clone());
+        let after = last.clone();
+        shutdown.spawn("first", async move {
+            token.cancelled().await;
+            tokio::task::yield_now().await;
+            assert!(!after.is_cancelled());
+        });
+        shutdown.spawn_last("last", async move { last.cancelled().await });
+        assert_eq!(shutdown.finish().await, Vec::<String>::new());
+        let shutdown = Shutdown::default();
+        shutdown.spawn_last("stubborn", std::future::pending());
+        assert_eq!(shutdown.finish().await, ["stubborn"]);
     }
 
     #[tokio::test]

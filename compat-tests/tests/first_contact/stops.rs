@@ -4,7 +4,7 @@ use crate::place::Place;
 use compat_tests::cluster::{ACCESS_KEY, SECRET_KEY};
 use compat_tests::raw::{Connection, Request, Signer};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Large enough that no buffer between the two hides the rest of it.
 const SIZE: usize = 48 << 20;
@@ -35,6 +35,16 @@ async fn a_stop_waits_for_an_upload_and_a_download() {
     tokio::time::sleep(Duration::from_millis(500)).await;
     assert!(process.ended().is_none(), "it did not wait");
     assert!(Connection::open(&place.address).await.is_err(), "it takes new connections");
+    let probe = async |path| {
+        let admin = &place.admin_address;
+        Request::get(path).unsigned(admin).send(admin).await
+    };
+    let until = Instant::now() + Duration::from_secs(10);
+    while probe("/health/ready").await.status == 200 && Instant::now() < until {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    probe("/health/ready").await.expect_status(503);
+    probe("/health/live").await.expect_status(200);
     sending.send(&upload.body[SIZE / 2..]).await.unwrap();
     sending.answer(false).await.unwrap().expect_status(200);
     let read = reading.answer(false).await.unwrap().expect_status(200);

@@ -295,7 +295,9 @@ impl Parts {
         let yields = pressure.clone();
         let s3 = listener::serve(listeners.s3, listeners.tls, limits, yields, stop, handles);
         self.shutdown.spawn("s3 listener", s3);
-        let stop = CancellationToken::clone(self.shutdown.token());
+        // Probes and scrapes are answered until the end: a load balancer learns here to look
+        // elsewhere, and whoever restarts what does not live must not do so in the midst of a stop.
+        let stop = CancellationToken::clone(self.shutdown.last_token());
         let limits = Limits { connections: ADMIN_CONNECTIONS, ..limits };
         let admin = Arc::new(admin);
         let handle = move |request| {
@@ -304,7 +306,7 @@ impl Parts {
         };
         let handles = (handle, |_, _| ());
         let admin = listener::serve(listeners.admin, None, limits, pressure, stop, handles);
-        self.shutdown.spawn("admin listener", admin);
+        self.shutdown.spawn_last("admin listener", admin);
     }
 
     async fn create_bucket(&self, name: &str) -> anyhow::Result<()> {
