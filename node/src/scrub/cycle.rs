@@ -39,13 +39,16 @@ impl Cycle {
         Self { began, ..Self::default() }
     }
 
-    /// How long until there is something to do. A clock that jumped costs a cycle at most.
-    pub(super) fn due_in(&self, now: u64, cycle: Duration) -> Duration {
+    /// How long until there is something to do, when every chunk is to be read within `within`. A
+    /// chunk may be written when a cycle has just passed its name, and be the last of the next one:
+    /// so cycles begin, and at their pace also end, within half of that. A clock that jumped costs
+    /// a cycle at most.
+    pub(super) fn due_in(&self, now: u64, within: Duration) -> Duration {
         if !self.is_ended {
             return Duration::ZERO;
         }
-        let due = Duration::from_secs(self.began) + cycle;
-        due.saturating_sub(Duration::from_secs(now)).min(cycle)
+        let due = Duration::from_secs(self.began) + within / 2;
+        due.saturating_sub(Duration::from_secs(now)).min(within / 2)
     }
 
     /// Counts a verified chunk.
@@ -126,13 +129,13 @@ mod tests {
 
         #[test]
         fn the_next_cycle_is_due_within_one(began: u32, now: u32, seconds in 1..2_000_000_u64) {
-            let length = Duration::from_secs(seconds);
+            let within = Duration::from_secs(2 * seconds);
             let ended = Cycle { is_ended: true, ..Cycle::beginning(began.into()) };
-            let due = ended.due_in(now.into(), length);
-            prop_assert!(due <= length);
+            let due = ended.due_in(now.into(), within);
+            prop_assert!(due <= within / 2);
             prop_assert_eq!(due.is_zero(), u64::from(now) >= u64::from(began) + seconds);
             let under_way = Cycle { is_ended: false, ..ended };
-            prop_assert_eq!(under_way.due_in(now.into(), length), Duration::ZERO);
+            prop_assert_eq!(under_way.due_in(now.into(), within), Duration::ZERO);
         }
     }
 }

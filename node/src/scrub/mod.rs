@@ -58,7 +58,7 @@ pub struct ScrubSettings {
 impl Default for ScrubSettings {
     fn default() -> Self {
         let two_weeks = Duration::from_secs(14 * 24 * 3600);
-        // 38 TB in two weeks.
+        // 19 TB in the week that a cycle may take.
         Self { cycle: two_weeks, bytes_per_second: 32 * 1024 * 1024 }
     }
 }
@@ -175,7 +175,7 @@ impl Scrub {
             )),
             progress: Some(self.progress(&cycle)),
             next_in_s: cycle.is_ended.then_some(due.as_secs_f64()),
-            every_s: self.settings.cycle.as_secs_f64(),
+            every_s: (self.settings.cycle / 2).as_secs_f64(),
             failures: shown.failures,
             error: shown.error,
         }

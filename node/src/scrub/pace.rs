@@ -16,7 +16,8 @@ const WINDOW: Duration = Duration::from_millis(100);
 /// On a drive that is always busy a tenth of the pace is left, so that the cycle ends all the same.
 const LONGEST_PAUSE: u32 = 9;
 
-/// The bytes per second for a drive with so many: twice what the cycle needs, within the limits.
+/// The bytes per second for a drive with so many: all of them in half of the time within which every
+/// chunk is to be read, within the limits.
 pub(super) fn rate(stored_bytes: u64, settings: &ScrubSettings) -> u64 {
     let most = settings.bytes_per_second.max(1);
     let cycle_ms = settings.cycle.as_millis().max(1);
