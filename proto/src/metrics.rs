@@ -160,7 +160,7 @@ metrics! {
         "Room for objects under 4+2.";
     DEGRADED "sixfold_degraded_extents" Gauge, [], Gateways,
         "Extents with chunks known missing that can lose another one. Counted to 200 000, as the \
-         other three.";
+         other three. What only silent nodes hold is not known missing: see sixfold_node_state.";
     AT_RISK "sixfold_at_risk_extents" Gauge, [], Gateways,
         "Extents that can lose no chunk more.";
     UNRECOVERABLE "sixfold_unrecoverable_extents" Gauge, [], Gateways,
