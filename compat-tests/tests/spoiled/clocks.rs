@@ -11,7 +11,7 @@ use compat_tests::objects::Body;
 use compat_tests::raw::{Request, Signer};
 use compat_tests::scrape::Scrape;
 
-use super::{ask, ask_at, wait_for, wait_for_all_six, wait_for_clean_census};
+use super::{ask, ask_at, census_without_lacks, wait_for, wait_for_all_six};
 
 const HOUR: i64 = 3600;
 const DAY: i64 = 24 * HOUR;
@@ -156,5 +156,5 @@ async fn f25_wrong_clocks_decide_nothing() {
     order_is_kept(&server, &off, 0).await;
     assert_eq!(server.metadata("select id from lease order by id"), leases, "a lease ended");
     kept.check(off.address(), &server.signer(), "/clocks/kept").await.unwrap();
-    wait_for_clean_census(&server).await;
+    census_without_lacks(&server).await;
 }
