@@ -267,7 +267,7 @@ fn summary(run: &CheckRun, state: &CheckState, tally: &Tally, verdict: Verdict) 
         Verdict::Well => "all is well".to_owned(),
         Verdict::Incomplete => "nothing wrong was found, but not every node was asked".to_owned(),
         Verdict::Wrong if !run.heals && tally.open > tally.lost => {
-            "something is wrong: `sixfold check --heal` has made anew what can be".to_owned()
+            "something is wrong: `sixfold check --heal` makes anew what can be".to_owned()
         }
         Verdict::Wrong => "something is wrong".to_owned(),
     });
