@@ -320,7 +320,8 @@ async fn a_lost_database_is_made_anew_from_its_newest_copy() {
 async fn wait_for_copies(managed: &Managed) {
     let mut connection = connect(&managed.url()).await;
     wait_until("a copy lags", async || {
-        let caught_up = "select count(*) from pg_stat_replication where state = 'streaming'
+        let caught_up = "select count(*)
+                         from pg_stat_replication where state = 'streaming'
                          and flush_lsn >= pg_current_wal_flush_lsn()";
         let caught_up: i64 =
             sqlx::query_scalar(caught_up).fetch_one(&mut connection).await.unwrap();
