@@ -383,6 +383,13 @@ async fn copies_whose_files_are_gone_are_begun_anew() {
         new.count() == 2
     })
     .await;
+    // The directory itself.
+    std::fs::remove_dir_all(dirs[1].join("meta-copy/postgres/2/wal")).unwrap();
+    wait_until("there is no third one", async || {
+        let third = dirs[1].join("meta-copy/postgres/3");
+        copies::find(&dirs).iter().any(|copy| copy.base.starts_with(&third))
+    })
+    .await;
     commits(&managed, 20).await;
     wait_for_copies(&managed).await;
     managed.stop().await.unwrap();

@@ -37,7 +37,7 @@ pub(super) async fn take(
         std::fs::remove_dir_all(&new).at("remove", &new)?;
     }
     pg_basebackup(cluster, &new, stop).await?;
-    verify(cluster, cluster.account.command(cluster.binaries.program(VERIFY)), &new, stop).await?;
+    verify_own(cluster, &new, stop).await?;
     let first = first_segment(&new)?;
     let named = generation.base(first);
     if named.exists() {
@@ -55,7 +55,16 @@ pub(super) async fn verify_newest(
     stop: &CancellationToken,
 ) -> Result<(), PostgresError> {
     let Some((_, base)) = generation.bases()?.pop_last() else { return Ok(()) };
-    verify(cluster, cluster.account.command(cluster.binaries.program(VERIFY)), &base, stop).await
+    verify_own(cluster, &base, stop).await
+}
+
+/// As the account that took it.
+async fn verify_own(
+    cluster: &Cluster,
+    base: &Path,
+    stop: &CancellationToken,
+) -> Result<(), PostgresError> {
+    verify(cluster, cluster.account.command(cluster.binaries.program(VERIFY)), base, stop).await
 }
 
 /// Its files and directories are synced when the program has ended well.

@@ -30,31 +30,30 @@ impl Identity {
     }
 }
 
-/// Fails unless the receiver's directory still is the one that it began with and, of a complete
-/// copy, there is all WAL from its base backup up to where it said that it has synced.
-pub(super) fn check(
+/// Whether the receiver's directory still is the one that it began with and, of a complete copy, all
+/// WAL is there from its base backup up to where it said that it has synced. What can't be read is
+/// not there.
+pub(super) fn is_there(
     generation: &Generation,
     began: Identity,
     synced: u64,
     is_complete: bool,
-) -> Result<(), PostgresError> {
-    let gone = || PostgresError::CopyGone { path: generation.path.clone() };
-    if Identity::of(&generation.wal())? != began {
-        return Err(gone());
-    }
-    if !is_complete {
-        return Ok(());
-    }
-    let (first, base) = generation.bases()?.pop_last().ok_or_else(gone)?;
+) -> bool {
+    let is_its_own = Identity::of(&generation.wal()).is_ok_and(|now| now == began);
+    is_its_own && (!is_complete || reaches(generation, synced).unwrap_or(false))
+}
+
+/// Whether all WAL is there from the newest base backup up to a position.
+fn reaches(generation: &Generation, synced: u64) -> Result<bool, PostgresError> {
+    let Some((first, base)) = generation.bases()?.pop_last() else { return Ok(false) };
     let segments = generation.segments(&base)?;
-    let (last, _) = wal::last_of(&segments, first).ok_or_else(gone)?;
-    last.reaches(synced).then_some(()).ok_or_else(gone)
+    Ok(wal::last_of(&segments, first).is_some_and(|(last, _)| last.reaches(synced)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::wal::SEGMENT_BYTES;
-    use super::{Generation, Identity, check};
+    use super::{Generation, Identity, is_there};
 
     #[test]
     fn what_was_removed_under_its_receiver_is_missed() {
@@ -72,23 +71,23 @@ mod tests {
         };
         make();
         let (first, synced) = (began(), 9 * SEGMENT_BYTES);
-        check(&generation, first, synced, true).unwrap();
+        assert!(is_there(&generation, first, synced, true));
         // It said more than there is.
-        check(&generation, first, synced + 1, true).unwrap_err();
+        assert!(!is_there(&generation, first, synced + 1, true));
         std::fs::remove_file(generation.wal().join("000000010000000000000007")).unwrap();
-        check(&generation, first, synced, true).unwrap_err();
+        assert!(!is_there(&generation, first, synced, true));
         // Without a base backup nothing is promised yet.
-        check(&generation, first, synced, false).unwrap();
+        assert!(is_there(&generation, first, synced, false));
         make();
-        check(&generation, first, synced, true).unwrap();
+        assert!(is_there(&generation, first, synced, true));
         std::fs::remove_dir_all(&base).unwrap();
-        check(&generation, first, synced, true).unwrap_err();
+        assert!(!is_there(&generation, first, synced, true));
         std::fs::remove_dir_all(&generation.path).unwrap();
-        check(&generation, first, synced, false).unwrap_err();
+        assert!(!is_there(&generation, first, synced, false));
         // Another one at the same path.
         std::fs::create_dir(temporary.path().join("other")).unwrap();
         make();
         let other = Identity::of(&temporary.path().join("other")).unwrap();
-        check(&generation, other, synced, true).unwrap_err();
+        assert!(!is_there(&generation, other, synced, true));
     }
 }

@@ -187,7 +187,8 @@ impl Receiver {
         let asked = tokio::time::timeout(ASK_LIMIT, is_usable(&mut database, &slot)).await;
         let is_usable = asked.unwrap_or_else(|_| Err(late()))?;
         let newest = files::generations(&own)?.pop();
-        if let Some(newest) = newest.filter(|_| is_usable && !has_gap) {
+        let goes_on = |newest: &Generation| is_usable && !has_gap && newest.wal().is_dir();
+        if let Some(newest) = newest.filter(goes_on) {
             return Ok(newest);
         }
         self.seen.is_complete.store(false, Ordering::Relaxed);
@@ -202,26 +203,22 @@ impl Receiver {
     /// Waits until what was received is no longer there, or not all of it. Seen twice: a file that
     /// is just being renamed may be missed once.
     async fn gone(&self, generation: &Generation) -> PostgresError {
-        let began = match Identity::of(&generation.wal()) {
-            Ok(began) => began,
-            Err(error) => return error,
-        };
+        let gone = || PostgresError::CopyGone { path: generation.path.clone() };
+        let Ok(began) = Identity::of(&generation.wal()) else { return gone() };
         let mut is_doubted = false;
         loop {
             tokio::time::sleep(LOOK_EVERY).await;
             // Before the look: what is said meanwhile may not have its file yet.
             let synced = self.seen.synced.load(Ordering::Relaxed);
-            let (generation, is_complete) = (generation.clone(), self.seen.is_complete());
-            let look = move || present::check(&generation, began, synced, is_complete);
+            let (its, is_complete) = (generation.clone(), self.seen.is_complete());
+            let look = move || present::is_there(&its, began, synced, is_complete);
             // A drive that hangs holds up its own look only.
-            match tokio::task::spawn_blocking(look).await {
-                Ok(Ok(())) | Err(_) => is_doubted = false,
-                Ok(Err(_)) if !is_doubted => is_doubted = true,
-                Ok(Err(error)) => {
-                    self.seen.is_complete.store(false, Ordering::Relaxed);
-                    return error;
-                }
+            let is_missed = tokio::task::spawn_blocking(look).await.is_ok_and(|there| !there);
+            if is_missed && is_doubted {
+                self.seen.is_complete.store(false, Ordering::Relaxed);
+                return gone();
             }
+            is_doubted = is_missed;
         }
     }
 
