@@ -141,7 +141,7 @@ impl Target {
     }
 
     /// Whether the extent can be finished with only these chunks: they suffice, or they are at
-    /// least `fewest` and the others can be made anew on other nodes, which is tried once.
+    /// least `fewest` and the others can be made anew on other nodes, which is tried once like this.
     fn can_do_with(&self, kept: &[bool; CHUNKS_PER_EXTENT], fewest: usize) -> bool {
         let count = kept.iter().filter(|kept| **kept).count();
         count >= fewest_durable(self.scheme)

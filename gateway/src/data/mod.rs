@@ -15,6 +15,7 @@ mod missing;
 mod moves;
 mod ranks;
 mod read;
+mod retries;
 mod running;
 mod spread;
 mod stripes;
@@ -45,6 +46,7 @@ use memory::Memory;
 use metrics::Counter;
 use missing::Missing;
 use moves::MovePace;
+use retries::Retries;
 use running::RunningReads;
 use sixfold_node::metrics::counter;
 use sixfold_proto::chunks::NodeError;
@@ -72,6 +74,7 @@ struct Shared {
     limits: DataLimits,
     memory: Memory,
     hedges: Hedges,
+    retries: Retries,
     running: Arc<RunningReads>,
     missing: Missing,
     moves: MovePace,
@@ -98,6 +101,7 @@ impl Data {
                 Pressure::new(limits.least_client_bytes_per_s),
             ),
             hedges: Hedges::new(limits.hedge_percent),
+            retries: Retries::new(),
             running: Arc::default(),
             md5: Arc::default(),
             decoded: counter(&names::DECODED, &[]),

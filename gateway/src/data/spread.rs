@@ -2,6 +2,7 @@
 
 use super::gather::Gather;
 use super::lanes::{Acks, Encoded, Lanes, Target};
+use super::retries::Tries;
 use super::task::compute;
 use super::{ReadError, Shared};
 use crate::chance;
@@ -23,6 +24,17 @@ pub(super) enum SpreadError {
     Full,
     TooFewNodes(String),
     SlowDown { waited_ms: u128 },
+}
+
+impl SpreadError {
+    /// By what happened to the chunks that were not stored.
+    pub(super) fn too_few(lost: &[(usize, NodeError)]) -> Self {
+        if lost.iter().any(|(_, error)| *error == NodeError::Full) {
+            return Self::Full;
+        }
+        let reason = lost.first().map_or_else(String::new, |(_, error)| format!(": {error}"));
+        Self::TooFewNodes(format!("{} of 6 chunks were not stored{reason}", lost.len()))
+    }
 }
 
 impl From<NotPlaced> for SpreadError {
@@ -73,14 +85,12 @@ pub(super) async fn spread_single(
     encoded: Encoded,
 ) -> Result<Extent, SpreadError> {
     let all = std::array::from_fn::<usize, CHUNKS_PER_EXTENT, _>(|index| index);
-    let mut acks = target.put_single(&encoded.cells, &all).await;
+    let mut tries = Tries::begin(&target);
     let mut target = target;
-    if acks.durable_count() < fewest_durable(target.scheme) {
-        // The cells are still at hand: lost ones go to other nodes as they are.
-        let Some(substituted) = target.with_substitutes(&acks) else {
-            return Err(too_few(&acks.lost));
-        };
-        target = substituted;
+    let mut acks = target.put_single(&encoded.cells, &all).await;
+    while acks.durable_count() < fewest_durable(target.scheme) {
+        // The cells are still at hand: lost ones go out again as they are.
+        target = tries.next(&target, &acks).await?;
         crash_point!("put.substituting");
         let lost = all.into_iter().filter(|&index| !acks.durable[index]).collect::<Vec<_>>();
         acks = target.put_single(&encoded.cells, &lost).await;
@@ -111,7 +121,7 @@ impl Spread {
         crash_point!("put.stripe_sent");
         self.size += size;
         if self.lanes.open_count() < self.target.scheme.rebuild_at() {
-            return Err(too_few(self.lanes.lost()));
+            return Err(SpreadError::too_few(self.lanes.lost()));
         }
         Ok(())
     }
@@ -120,16 +130,13 @@ impl Spread {
     pub(super) async fn finish(self) -> Result<Extent, SpreadError> {
         let Self { mut target, lanes, start, size, span } = self;
         let mut acks = lanes.finish().await;
-        let durable = acks.durable_count();
-        if durable < target.scheme.rebuild_at() {
-            return Err(too_few(&acks.lost));
-        }
-        if durable < fewest_durable(target.scheme) {
-            let Some(substituted) = target.with_substitutes(&acks) else {
-                return Err(too_few(&acks.lost));
-            };
+        let mut tries = Tries::begin(&target);
+        while acks.durable_count() < fewest_durable(target.scheme) {
+            if acks.durable_count() < target.scheme.rebuild_at() {
+                return Err(SpreadError::too_few(&acks.lost));
+            }
             let known = target.extent(start, size, &acks);
-            target = substituted;
+            target = tries.next(&target, &acks).await?;
             let lost = known.missing;
             crash_point!("put.rebuilding");
             let rebuilding = pin!(rebuild(&target, known, lost));
@@ -174,7 +181,7 @@ impl Target {
     /// The extent's row, if enough chunks are durable.
     fn settled(&self, start: u64, size: u64, acks: &Acks) -> Result<Extent, SpreadError> {
         if acks.durable_count() < fewest_durable(self.scheme) {
-            return Err(too_few(&acks.lost));
+            return Err(SpreadError::too_few(&acks.lost));
         }
         Ok(self.extent(start, size, acks))
     }
@@ -197,14 +204,6 @@ impl Acks {
     fn durable_count(&self) -> usize {
         self.durable.iter().filter(|durable| **durable).count()
     }
-}
-
-fn too_few(lost: &[(usize, NodeError)]) -> SpreadError {
-    if lost.iter().any(|(_, error)| *error == NodeError::Full) {
-        return SpreadError::Full;
-    }
-    let reason = lost.first().map_or_else(String::new, |(_, error)| format!(": {error}"));
-    SpreadError::TooFewNodes(format!("{} of 6 chunks were not stored{reason}", lost.len()))
 }
 
 /// A new extent's target: a random id under the lease and the nodes it hashes to.

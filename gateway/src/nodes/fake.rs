@@ -8,7 +8,7 @@ use sixfold_proto::history::Memory;
 use sixfold_proto::name::{ChunkName, CopyNumber, LeaseId, NodeNumber};
 use std::collections::BTreeMap;
 use std::ops::{Bound, Range};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -47,6 +47,7 @@ pub(crate) struct FakeNode {
     memory: Mutex<Memory>,
     faults: Mutex<Faults>,
     chunks: Mutex<BTreeMap<ChunkName, Stored>>,
+    puts_to_refuse: AtomicU32,
     next_copy: AtomicU64,
     cells_read: AtomicU64,
 }
@@ -58,6 +59,7 @@ impl FakeNode {
             faults: Mutex::default(),
             memory: Mutex::default(),
             chunks: Mutex::default(),
+            puts_to_refuse: AtomicU32::new(0),
             next_copy: AtomicU64::new(1),
             cells_read: AtomicU64::new(0),
         })
@@ -65,6 +67,11 @@ impl FakeNode {
 
     pub(crate) fn fail(&self, faults: Faults) {
         *self.faults.lock().unwrap() = faults;
+    }
+
+    /// The next puts fail, as many as these, as if nobody was there.
+    pub(crate) fn refuse_puts(&self, count: u32) {
+        self.puts_to_refuse.store(count, Ordering::Relaxed);
     }
 
     /// What it says that it remembers of the database's history.
@@ -156,6 +163,10 @@ impl Chunks for FakeNode {
         let faults = self.faults().await?;
         if let Some(error) = faults.refuses_puts {
             return Err(error);
+        }
+        let refuse = |left: u32| left.checked_sub(1);
+        if self.puts_to_refuse.fetch_update(Ordering::Relaxed, Ordering::Relaxed, refuse).is_ok() {
+            return Err(broken());
         }
         let mut cells = Vec::new();
         while let Some(item) = items.next().await {

@@ -183,6 +183,20 @@ async fn f06_nodes_that_hang_are_given_up_after_a_while() {
     }
 }
 
+/// There are no other nodes: the same ones are asked again, a moment later.
+#[tokio::test(flavor = "multi_thread")]
+async fn f02_nodes_that_refuse_for_a_moment_are_asked_again() {
+    let cluster = Cluster::new(6).await;
+    for node in &cluster.nodes[..3] {
+        node.refuse_puts(1);
+    }
+    let bytes = bytes(1000);
+    let written = cluster.write(&bytes).await.unwrap();
+    let body = cluster.commit(written, bytes).await;
+    assert_rows_are_true(&cluster, &body);
+    cluster.check(&body).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn three_nodes_of_six_that_refuse_are_an_error() {
     let cluster = Cluster::new(6).await;
