@@ -31,6 +31,14 @@ async fn put(server: &Server, signer: &Signer, key: &str, body: Body) {
     body.put(server.address(), signer, &format!("/gone/{key}")).await.unwrap();
 }
 
+/// Stores a version of `key`; answers its id.
+async fn version(server: &Server, body: Body) -> String {
+    body.put(server.address(), &server.signer(), "/versions/key").await.unwrap();
+    let head = Request::head("/versions/key").sign(&server.signer(), server.address());
+    let head = head.send(server.address()).await.expect_status(200);
+    head.header("x-amz-version-id").expect("a version id").to_owned()
+}
+
 async fn check(form: Form) {
     let server = Server::start(form);
     let signer = server.signer();
@@ -52,9 +60,18 @@ async fn check(form: Form) {
     let upload = create.send(server.address()).await.expect_status(200).element("UploadId");
     let part = format!("upload?partNumber=1&uploadId={upload}");
     put(&server, &signer, &part, Body::new(4, 40 * MIB)).await;
+    // Of two versions the older one is deleted by its id, and a marker hides the other.
+    send(&server, Request::put("/versions"), 200).await;
+    let enable = "<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>";
+    send(&server, Request::put("/versions?versioning").body(enable), 200).await;
+    let (old, latest) = (Body::new(5, 40 * MIB), Body::new(6, 1000));
+    let old = version(&server, old).await;
+    let latest_id = version(&server, latest).await;
     let peak = server.used_bytes();
-    assert!(peak - empty > 130 * MIB, "only {peak} bytes are used");
+    assert!(peak - empty > 170 * MIB, "only {peak} bytes are used");
 
+    send(&server, Request::delete(&format!("/versions/key?versionId={old}")), 204).await;
+    send(&server, Request::delete("/versions/key"), 204).await;
     send(&server, Request::delete("/gone/deleted"), 204).await;
     send(&server, Request::delete("/gone/kept"), 204).await;
     send(&server, Request::delete(&format!("/gone/upload?uploadId={upload}")), 204).await;
@@ -64,6 +81,8 @@ async fn check(form: Form) {
     // Six chunks of the copy's body, 24 MiB in all, stay; segments keep a little.
     shrinks_below(&server, empty + 24 * MIB + 16 * MIB).await;
     kept.check(server.address(), &signer, "/gone/copy").await.unwrap();
+    let latest_path = format!("/versions/key?versionId={latest_id}");
+    latest.check(server.address(), &signer, &latest_path).await.unwrap();
     send(&server, Request::delete("/gone/copy"), 204).await;
     shrinks_below(&server, empty + 16 * MIB).await;
 }

@@ -286,6 +286,67 @@ def lists():
     assert all(version["VersionId"] == "null" and version["IsLatest"] for version in versions)
 
 
+def versions():
+    step("versions")
+    bucket = dict(Bucket=BUCKET + "-versions")
+    key = dict(bucket, Key="key")
+    s3.create_bucket(**bucket)
+    assert "VersionId" not in s3.put_object(**key, Body=b"before")
+    mfa = {"Status": "Enabled", "MFADelete": "Enabled"}
+    refused("NotImplemented", s3.put_bucket_versioning, **bucket, VersioningConfiguration=mfa)
+    enabled = {"Status": "Enabled"}
+    s3.put_bucket_versioning(**bucket, VersioningConfiguration=enabled)
+    assert s3.get_bucket_versioning(**bucket)["Status"] == "Enabled"
+    one = s3.put_object(**key, Body=b"one")["VersionId"]
+    upload = dict(key, UploadId=s3.create_multipart_upload(**key)["UploadId"])
+    etag = s3.upload_part(**upload, PartNumber=1, Body=b"two")["ETag"]
+    parts = {"Parts": [{"PartNumber": 1, "ETag": etag}]}
+    two = s3.complete_multipart_upload(**upload, MultipartUpload=parts)["VersionId"]
+    source = dict(key, VersionId=one)
+    copied = s3.copy_object(**key, CopySource=source)
+    three = copied["VersionId"]
+    assert copied["CopySourceVersionId"] == one and len({one, two, three}) == 3
+    gone = s3.delete_object(**key)
+    marker = gone["VersionId"]
+    assert gone["DeleteMarker"]
+    s3.put_object(**bucket, Key="another", Body=b"")
+
+    listed = s3.list_object_versions(**bucket, Prefix="key")
+    assert [v["VersionId"] for v in listed["Versions"]] == [three, two, one, "null"]
+    assert not any(version["IsLatest"] for version in listed["Versions"])
+    assert [(m["VersionId"], m["IsLatest"]) for m in listed["DeleteMarkers"]] == [(marker, True)]
+    paginator = s3.get_paginator("list_object_versions")
+    pages = list(paginator.paginate(**bucket, PaginationConfig={"PageSize": 1}))
+    entries = [e for p in pages for e in p.get("Versions", []) + p.get("DeleteMarkers", [])]
+    assert [entry["Key"] for entry in entries] == ["another"] + ["key"] * 5
+    assert [entry["VersionId"] for entry in entries[1:]] == [marker, three, two, one, "null"]
+
+    for version, body in [(one, b"one"), (two, b"two"), (three, b"one"), ("null", b"before")]:
+        got = s3.get_object(**key, VersionId=version)
+        assert got["Body"].read() == body and got["VersionId"] == version
+    latest = refused("NoSuchKey", s3.get_object, **key)["ResponseMetadata"]["HTTPHeaders"]
+    assert latest["x-amz-delete-marker"] == "true" and latest["x-amz-version-id"] == marker
+    named = refused("MethodNotAllowed", s3.get_object, **key, VersionId=marker)
+    assert named["ResponseMetadata"]["HTTPHeaders"]["x-amz-delete-marker"] == "true"
+    refused("NoSuchVersion", s3.get_object, **key, VersionId="0" * 32)
+    refused("InvalidArgument", s3.get_object, **key, VersionId="garbage")
+    s3.delete_object(**key, VersionId=marker)
+    assert s3.head_object(**key)["VersionId"] == three
+
+    s3.put_bucket_versioning(**bucket, VersioningConfiguration={"Status": "Suspended"})
+    assert s3.put_object(**key, Body=b"after")["VersionId"] == "null"
+    assert s3.get_object(**key, VersionId="null")["Body"].read() == b"after"
+    refused("BucketNotEmpty", s3.delete_bucket, **bucket)
+    everything = [
+        {"Key": entry["Key"], "VersionId": entry["VersionId"]}
+        for page in paginator.paginate(**bucket)
+        for entry in page.get("Versions", []) + page.get("DeleteMarkers", [])
+    ]
+    gone = s3.delete_objects(**bucket, Delete={"Objects": everything})
+    assert "Errors" not in gone and len(gone["Deleted"]) == len(everything) == 5, gone
+    s3.delete_bucket(**bucket)
+
+
 def presigned():
     step("presigned links")
     signing = client(signature_version="s3v4")
@@ -342,6 +403,7 @@ def main():
     multipart()
     copies()
     lists()
+    versions()
     presigned()
     deletes()
 

@@ -52,6 +52,27 @@ link=$(mc --json share download --expire 1h "six/$BUCKET/dir/hello.txt" |
   sed 's/.*"share":"\([^"]*\)".*/\1/' | sed 's/\\u0026/\&/g')
 same "$(curl -sS --fail "$link")" "hello sixfold"
 
+step "versions are kept, shown, brought back and removed"
+old="six/$BUCKET-old"
+mc mb "$old"
+mc version enable "$old"
+contains "$(mc version info "$old")" "enabled"
+for text in one two; do printf %s "$text" | mc pipe "$old/key" >/dev/null; done
+first=$(mc --json ls --versions "$old/key" | sed -n 's/.*"versionId":"\([^"]*\)".*/\1/p' | tail -n 1)
+same "$(mc cat --version-id "$first" "$old/key")" "one"
+mc rm "$old/key"
+refused "" mc stat "$old/key"
+listed=$(mc --json ls --versions "$old/key")
+same "$(grep -c '"isDeleteMarker":true' <<<"$listed")" 1
+contains "$(head -n 1 <<<"$listed")" '"isDeleteMarker":true'
+mc undo --force "$old/key"
+same "$(mc cat "$old/key")" "two"
+mc version suspend "$old"
+contains "$(mc version info "$old")" "suspended"
+refused "" mc rb "$old"
+mc rm --recursive --versions --force "$old/" >/dev/null
+mc rb "$old"
+
 step "health is told"
 mc ready six
 

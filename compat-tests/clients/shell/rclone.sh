@@ -47,6 +47,22 @@ lacks "$(rclone lsf "six:$BUCKET/tree")" "hello.txt"
 step "a shared link works without credentials"
 same "$(curl -sS --fail "$(rclone link --expire 1h "six:$BUCKET/tree/deep/er/still/one-byte")")" "a"
 
+step "old versions are listed, read and cleaned up"
+old="six:$BUCKET-old"
+rclone mkdir "$old"
+contains "$(rclone backend versioning "$old" Enabled)" "Enabled"
+printf one | rclone rcat "$old/notes.txt"
+printf two | rclone rcat "$old/notes.txt"
+rclone deletefile "$old/notes.txt"
+same "$(rclone lsf "$old")" ""
+same "$(rclone --s3-versions lsf "$old" | wc -l)" 2
+bodies=$(rclone --s3-versions cat "$old")
+contains "$bodies" "one"
+contains "$bodies" "two"
+rclone backend cleanup-hidden "$old"
+same "$(rclone --s3-versions lsf "$old")" ""
+rclone purge "$old"
+
 step "delete everything"
 rclone purge "six:$BUCKET"
 lacks "$(rclone lsd six:)" "$BUCKET"

@@ -37,21 +37,32 @@ pub(super) struct Expected {
     is_required: bool,
 }
 
+/// What a document is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DocumentKind {
+    /// `CreateBucket`, which needs none, and `CompleteMultipartUpload`, whose checksums speak of
+    /// the object.
+    OfTarget,
+    /// A setting of a bucket or an object. Checksums are of the document, and it must be there.
+    Setting,
+    /// `DeleteObjects`: the same, and some proof of integrity must be there.
+    Delete,
+}
+
 /// The checksums that a document may carry.
 const CHECKSUMS: [&str; 5] = ["crc32", "crc32c", "crc64nvme", "sha1", "sha256"];
 
 impl Expected {
-    /// Reads the headers. `is_delete`: for `DeleteObjects` checksums are of the body and some
-    /// proof of integrity must be there, and a document; for others they speak of the object.
-    pub(super) fn from_headers(headers: &HeaderMap, is_delete: bool) -> Result<Self, Refusal> {
+    /// Reads the headers.
+    pub(super) fn from_headers(headers: &HeaderMap, kind: DocumentKind) -> Result<Self, Refusal> {
         let text = |name: &str| Some(headers.get(name)?.to_str().unwrap_or("").to_owned());
         let mut expected = Self {
             md5: text("content-md5"),
             sha256: text("x-amz-content-sha256").filter(|value| value.len() == 64),
             checksums: Vec::new(),
-            is_required: is_delete,
+            is_required: kind != DocumentKind::OfTarget,
         };
-        if !is_delete {
+        if kind == DocumentKind::OfTarget {
             return Ok(expected);
         }
         for name in CHECKSUMS {
@@ -61,7 +72,7 @@ impl Expected {
         }
         let has_none =
             expected.md5.is_none() && expected.sha256.is_none() && expected.checksums.is_empty();
-        if has_none {
+        if has_none && kind == DocumentKind::Delete {
             let message = "Missing required header for this request: Content-MD5";
             return Err(Refusal::invalid_request(message));
         }

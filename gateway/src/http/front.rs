@@ -182,8 +182,8 @@ impl Front {
         };
         checks::check(&head)?;
         let expected = head
-            .has_document()
-            .then(|| Expected::from_headers(request.headers(), head.has("delete")))
+            .document()
+            .map(|kind| Expected::from_headers(request.headers(), kind))
             .transpose()?;
         if expected.is_some() && is_too_long(content_length(request.headers())) {
             return Err(too_long());

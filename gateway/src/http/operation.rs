@@ -147,6 +147,12 @@ impl Operation {
     }
 }
 
+/// All names, for the page that tells what is offered.
+#[cfg(test)]
+pub(crate) fn names() -> &'static [&'static str] {
+    NAMES
+}
+
 #[cfg(test)]
 mod tests {
     use super::{NAMES, Operation};

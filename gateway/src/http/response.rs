@@ -6,6 +6,7 @@ use super::record::RequestRecord;
 use super::refusal::push_element;
 use super::traced;
 use crate::metrics::{Answered, RequestMetrics};
+use crate::s3::EntryOrder;
 use crate::telemetry::trace::Span;
 use crate::xml;
 use bytes::Bytes;
@@ -31,6 +32,8 @@ pub(super) async fn complete(mut response: Response<Body>, record: &RequestRecor
         error_code = code;
     } else if record.operation_name() == "GetObjectAttributes" {
         response = unquote_etag(response).await;
+    } else if let Some(order) = response.extensions_mut().remove::<EntryOrder>() {
+        response = in_order(response, &order).await;
     } else if response.headers().contains_key(http::header::CONTENT_RANGE) {
         // s3s says 200 to a HEAD whatever part of the object it describes.
         *response.status_mut() = StatusCode::PARTIAL_CONTENT;
@@ -112,6 +115,16 @@ fn finish_document(mut document: String, record: &RequestRecord) -> String {
 fn between<'a>(text: &'a str, start: &str, end: &str) -> Option<&'a str> {
     let (_, rest) = text.split_once(start)?;
     Some(rest.split_once(end)?.0)
+}
+
+/// Puts the entries of a list into its order.
+async fn in_order(response: Response<Body>, order: &EntryOrder) -> Response<Body> {
+    let (mut parts, body) = response.into_parts();
+    let bytes = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+    let ordered = str::from_utf8(&bytes).ok().and_then(|document| order.apply(document));
+    parts.headers.remove(header::CONTENT_LENGTH);
+    let bytes = ordered.map_or(bytes, Bytes::from);
+    Response::from_parts(parts, Body::from(bytes))
 }
 
 /// `GetObjectAttributes` is the one answer whose ETag has no quotes; s3s writes them.

@@ -8,7 +8,8 @@ use quick_xml::events::{BytesStart, Event};
 const MAX_ATTRIBUTES: usize = 8;
 
 /// The documents of requests. An operation more is a word more here.
-const ROOTS: &[&str] = &["CompleteMultipartUpload", "CreateBucketConfiguration", "Delete"];
+const ROOTS: &[&str] =
+    &["CompleteMultipartUpload", "CreateBucketConfiguration", "Delete", "VersioningConfiguration"];
 
 /// What stands in an element that holds elements; all others hold text. That an element can't hold
 /// itself bounds the depth of a document.
@@ -22,6 +23,7 @@ const CHILDREN: &[(&str, &[&str])] = &[
     ("Part", PART),
     ("Tag", &["Key", "Value"]),
     ("Tags", &["Tag"]),
+    ("VersioningConfiguration", &["MfaDelete", "Status"]),
 ];
 
 const PART: &[&str] = &[

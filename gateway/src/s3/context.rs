@@ -2,13 +2,14 @@
 
 use super::error::Error;
 use super::ids::owner_text;
+use super::list::order::EntryOrder;
 use crate::app::App;
 use crate::auth::Caller;
 use crate::meta::types::{Bucket, UserId};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use percent_encoding::percent_decode_str;
-use s3s::{S3Request, TrailingHeaders};
-use std::sync::Arc;
+use s3s::{S3Request, S3Response, TrailingHeaders};
+use std::sync::{Arc, OnceLock};
 
 /// A request without its typed input.
 pub(crate) struct Context {
@@ -20,6 +21,8 @@ pub(crate) struct Context {
     hoisted: Vec<(HeaderName, String)>,
     /// What comes after the body.
     pub(crate) trailers: Option<TrailingHeaders>,
+    /// The order of the answer's entries, where the typed output has none.
+    order: OnceLock<EntryOrder>,
 }
 
 impl Context {
@@ -38,9 +41,24 @@ impl Context {
                 headers.insert(name, value);
             }
         }
-        let context = Self { caller, headers, hoisted, trailers: request.trailing_headers };
+        let (trailers, order) = (request.trailing_headers, OnceLock::new());
+        let context = Self { caller, headers, hoisted, trailers, order };
         super::headers::refuse_unoffered(&context)?;
         Ok((context, request.input))
+    }
+
+    /// Tells the front end in which order the answer's entries are.
+    pub(crate) fn tell_order(&self, order: EntryOrder) {
+        let _ = self.order.set(order);
+    }
+
+    /// The answer with what the typed output can't hold.
+    pub(crate) fn answer<T>(self, output: T) -> S3Response<T> {
+        let mut response = S3Response::new(output);
+        if let Some(order) = self.order.into_inner() {
+            response.extensions.insert(order);
+        }
+        response
     }
 
     /// A header's text.

@@ -112,6 +112,8 @@ pub(crate) enum Error {
     InvalidPartOrder,
     #[error("The XML you provided was not well-formed or did not validate against our schema")]
     MalformedXml,
+    #[error("The Versioning element must be specified")]
+    IllegalVersioning,
     #[error("You must provide the Content-Length HTTP header.")]
     MissingContentLength,
     #[error("You did not provide the number of bytes specified by the Content-Length HTTP header")]
@@ -181,6 +183,7 @@ impl Error {
             Self::InvalidPart => (C::InvalidPart, S::BAD_REQUEST),
             Self::InvalidPartOrder => (C::InvalidPartOrder, S::BAD_REQUEST),
             Self::MalformedXml => (C::MalformedXML, S::BAD_REQUEST),
+            Self::IllegalVersioning => (C::IllegalVersioningConfigurationException, S::BAD_REQUEST),
             Self::MissingContentLength => (C::MissingContentLength, S::LENGTH_REQUIRED),
             Self::IncompleteBody => (C::IncompleteBody, S::BAD_REQUEST),
             Self::InvalidDigest => (C::InvalidDigest, S::BAD_REQUEST),

@@ -10,6 +10,8 @@ mod list;
 mod object;
 mod upload;
 
+pub(crate) use list::order::EntryOrder;
+
 mod context;
 mod error;
 mod incoming;

@@ -29,7 +29,8 @@ macro_rules! operations {
                 request: S3Request<dto::$input>,
             ) -> S3Result<S3Response<dto::$output>> {
                 let (context, input) = Context::split(request)?;
-                Ok(S3Response::new($run(&self.app, &context, input).await?))
+                let output = $run(&self.app, &context, input).await?;
+                Ok(context.answer(output))
             }
         )* }
     };
@@ -49,6 +50,7 @@ operations! {
     delete_bucket(DeleteBucketInput) -> DeleteBucketOutput = bucket::delete::delete;
     get_bucket_location(GetBucketLocationInput) -> GetBucketLocationOutput = bucket::location::location;
     get_bucket_versioning(GetBucketVersioningInput) -> GetBucketVersioningOutput = bucket::versioning::versioning;
+    put_bucket_versioning(PutBucketVersioningInput) -> PutBucketVersioningOutput = bucket::versioning::set_versioning;
 
     put_object(PutObjectInput) -> PutObjectOutput = object::put::put;
     get_object(GetObjectInput) -> GetObjectOutput = object::get::get;

@@ -21,6 +21,7 @@ mod tests;
 pub(super) use payload::trailer_names;
 
 use super::Refusal;
+use super::document::DocumentKind;
 use super::target::{Place, Target};
 use http::{HeaderMap, Method, Version};
 use percent_encoding::percent_decode_str;
@@ -81,13 +82,14 @@ impl Head<'_> {
             && !self.headers.contains_key("x-amz-copy-source")
     }
 
-    /// Whether the body is an XML document.
-    pub fn has_document(&self) -> bool {
+    /// The XML document that the body is, if it is one.
+    pub fn document(&self) -> Option<DocumentKind> {
         match (self.method.as_str(), self.place()) {
-            ("PUT", Place::Bucket) => true,
-            ("POST", Place::Bucket) => self.has("delete"),
-            ("POST", Place::Object) => self.has("uploadId"),
-            _ => false,
+            ("PUT", Place::Bucket) if self.has("versioning") => Some(DocumentKind::Setting),
+            ("PUT", Place::Bucket) => Some(DocumentKind::OfTarget),
+            ("POST", Place::Bucket) => self.has("delete").then_some(DocumentKind::Delete),
+            ("POST", Place::Object) => self.has("uploadId").then_some(DocumentKind::OfTarget),
+            _ => None,
         }
     }
 }

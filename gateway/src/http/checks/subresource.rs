@@ -13,6 +13,7 @@ use http::Method;
 
 const NONE: &[&str] = &[];
 const GET: &[&str] = &["GET"];
+const GET_PUT: &[&str] = &["GET", "PUT"];
 const POST: &[&str] = &["POST"];
 
 /// A sub-resource: its key, and the methods that are offered on buckets and on objects.
@@ -61,7 +62,7 @@ const SUBRESOURCES: &[Row] = &[
     ("torrent", NONE, NONE),
     ("uploadId", NONE, &["GET", "PUT", "POST", "DELETE"]),
     ("uploads", GET, POST),
-    ("versioning", GET, NONE),
+    ("versioning", GET_PUT, NONE),
     ("versions", GET, NONE),
     ("website", GET, NONE),
 ];

@@ -1,4 +1,4 @@
-use super::{Document, Expected, MAX_DOCUMENT_BYTES};
+use super::{Document, DocumentKind, Expected, MAX_DOCUMENT_BYTES};
 use crate::http::body::{Fate, IdleLimited};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -16,8 +16,16 @@ fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
 
 /// Reads a document through the body and gives the code it was refused with.
 async fn read(document: Vec<u8>, given: &[(&'static str, &str)]) -> Result<Bytes, &'static str> {
+    read_as(DocumentKind::Delete, document, given).await
+}
+
+async fn read_as(
+    kind: DocumentKind,
+    document: Vec<u8>,
+    given: &[(&'static str, &str)],
+) -> Result<Bytes, &'static str> {
     let fate = Fate::default();
-    let expected = Expected::from_headers(&headers(given), true).map_err(|refusal| refusal.code)?;
+    let expected = Expected::from_headers(&headers(given), kind).map_err(|refusal| refusal.code)?;
     let inner =
         IdleLimited::new(Full::new(Bytes::from(document)), Duration::from_secs(1), fate.clone());
     match Document::new(inner, expected, fate.clone()).collect().await {
@@ -80,4 +88,18 @@ async fn the_longest_list_of_keys_is_read() {
     let hash = hex::encode(sha2::Sha256::digest(&document));
     let read = read(document.clone().into(), &[("x-amz-content-sha256", &hash)]).await;
     assert_eq!(read.map(|document| document.len()), Ok(document.len()));
+}
+
+/// SDKs send a checksum with every setting; without any, the signature is what there is.
+#[tokio::test]
+async fn a_setting_is_compared_with_what_was_announced() {
+    let setting = "<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>";
+    let kind = DocumentKind::Setting;
+    let crc32 = [("x-amz-checksum-crc32", super::checksum("crc32", setting.as_bytes()))];
+    let crc32 = crc32.each_ref().map(|(name, value)| (*name, value.as_str()));
+    assert_eq!(read_as(kind, setting.into(), &crc32).await.unwrap(), setting.as_bytes());
+    assert_eq!(read_as(kind, setting.into(), &[]).await.unwrap(), setting.as_bytes());
+    let altered = setting.replace("Enabled", "Suspended");
+    assert_eq!(read_as(kind, altered.into(), &crc32).await, Err("BadDigest"));
+    assert_eq!(read_as(kind, Vec::new(), &[]).await, Err("MalformedXML"));
 }

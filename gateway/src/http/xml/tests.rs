@@ -16,6 +16,8 @@ fn documents_of_s3_pass() {
         "<CompleteMultipartUpload><Part><ETag>&quot;x&quot;</ETag><PartNumber>1</PartNumber>\
          <ChecksumCRC64NVME>a</ChecksumCRC64NVME></Part></CompleteMultipartUpload>",
         "<s:Delete xmlns:s=\"u\"><s:Quiet>true</s:Quiet></s:Delete>",
+        "<VersioningConfiguration><MfaDelete>Disabled</MfaDelete><Status>Enabled</Status>\
+         </VersioningConfiguration>",
     ] {
         assert_eq!(check_xml(document.as_bytes()), Ok(()), "{document}");
     }

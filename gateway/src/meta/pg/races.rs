@@ -2,11 +2,11 @@
 //! work; the second must wait for it, and then see what it did. Where both orders matter, both
 //! are shown.
 
-use super::super::conformance::fixture::{Fixture, body, done, if_none_match, part};
+use super::super::conformance::fixture::{Fixture, body, done, if_none_match, part, query};
 use super::super::testing::{TestDatabase, fresh_database};
 use super::super::types::{
     BodySource, Bucket, Commit, CommitOutcome, CompleteOutcome, DeleteOutcome, PartOutcome,
-    UploadId,
+    UploadId, VersionId, Versioning,
 };
 use super::super::{Meta, MetaError};
 use super::CALL_LIMIT;
@@ -104,6 +104,57 @@ async fn two_commits_of_a_key_come_one_after_the_other() {
     assert_eq!((found.seq, found.content.unwrap().etag.as_str()), (2, "second"));
     let BodySource::New(first) = first.body else { panic!("new bytes") };
     assert_eq!(fixture.freed().await, [first.id].into());
+}
+
+#[tokio::test]
+async fn two_commits_of_a_key_make_two_versions() {
+    let database = fresh_database().await;
+    let fixture = Fixture::versioned(&database.pg).await;
+    let mut held = begin(&database).await;
+    hold_commit(&mut held, &fixture.commit("key", "first")).await;
+    let (pg, second) = (database.pg.clone(), fixture.commit("key", "second"));
+    let second = waiting(async move { pg.commit(second).await }).await;
+    held.commit().await.unwrap();
+    done(second.await.unwrap().unwrap());
+    let all = database.pg.list_versions(fixture.bucket.id, &query("", None, 10), None).await;
+    let shown = all.unwrap().entries.into_iter();
+    let shown = shown.map(|version| (version.seq, version.is_current, version.content.unwrap()));
+    let shown: Vec<_> = shown.map(|(seq, is_current, had)| (seq, is_current, had.etag)).collect();
+    assert_eq!(shown, [(2, true, "second".to_owned()), (1, false, "first".to_owned())]);
+    assert_eq!(fixture.freed().await, [].into());
+}
+
+/// A write that was decided while the bucket kept no versions is done before it keeps them.
+#[tokio::test]
+async fn versioning_is_enabled_behind_the_commits_before() {
+    let database = fresh_database().await;
+    let fixture = Fixture::new(&database.pg).await;
+    let mut held = begin(&database).await;
+    hold_commit(&mut held, &fixture.commit("key", "first")).await;
+    let (pg, bucket) = (database.pg.clone(), fixture.bucket.id);
+    let enabled =
+        waiting(async move { pg.set_versioning(bucket, Versioning::Enabled).await }).await;
+    held.commit().await.unwrap();
+    enabled.await.unwrap().unwrap();
+    let late = database.pg.commit(fixture.commit("key", "second")).await;
+    assert!(matches!(late, Err(MetaError::BucketChanged)), "{late:?}");
+    assert_eq!(fixture.etag_of("key", Some(VersionId::Null)).await, Some("first".to_owned()));
+}
+
+#[tokio::test]
+async fn a_version_is_deleted_behind_the_commit_above_it() {
+    let database = fresh_database().await;
+    let fixture = Fixture::versioned(&database.pg).await;
+    let (first, first_body) = fixture.put("key", "first").await;
+    let mut held = begin(&database).await;
+    hold_commit(&mut held, &fixture.commit("key", "second")).await;
+    let (pg, bucket) = (database.pg.clone(), fixture.bucket.clone());
+    let deleted = waiting(async move { pg.delete(&bucket, "key", Some(first), None).await }).await;
+    held.commit().await.unwrap();
+    let expected = DeleteOutcome::Deleted { version: first, was_marker: false };
+    assert_eq!(deleted.await.unwrap().unwrap(), expected);
+    assert_eq!(fixture.etag("key").await, Some("second".to_owned()));
+    assert_eq!(fixture.freed().await, [first_body].into());
 }
 
 #[tokio::test]

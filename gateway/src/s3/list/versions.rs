@@ -1,5 +1,6 @@
 //! `ListObjectVersions`: every version and delete marker, newest first within a key.
 
+use super::order::EntryOrder;
 use super::page;
 use crate::app::App;
 use crate::meta::types::{Page, Version, VersionId};
@@ -33,6 +34,7 @@ pub(crate) async fn versions(
     let shown = |text: &str| encoding.apply(text);
     let next = next_marker(&found);
     let owner = owner(context);
+    context.tell_order(EntryOrder::of(&found.entries));
     let (versions, markers): (Vec<_>, Vec<_>) =
         found.entries.iter().partition(|version| version.content.is_some());
     Ok(ListObjectVersionsOutput {

@@ -160,9 +160,9 @@ async fn probes_are_answered_truthfully() {
 #[tokio::test]
 async fn settings_that_do_not_exist_cannot_be_made() {
     let store = Store::with_bucket().await;
-    let versioning = "<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>";
     let policy = "{\"Version\":\"2012-10-17\",\"Statement\":[]}";
-    for (query, body) in [("versioning", versioning), ("policy", policy)] {
+    let logging = "<BucketLoggingStatus/>";
+    for (query, body) in [("logging", logging), ("policy", policy)] {
         let answer = store.send("PUT", &format!("/bucket?{query}"), &[], body).await;
         answer.expect_error(501, "NotImplemented");
     }

@@ -2,10 +2,12 @@
 //! and nodes in memory. Signatures are not the matter here: the access check names the caller.
 
 mod buckets;
+mod compatibility;
 mod copies;
 mod lists;
 mod objects;
 mod uploads;
+mod versions;
 
 use super::service::Service;
 use crate::app::App;
