@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use compat_tests::cluster::{Form, NODE_COUNT, Plan, Server};
 use compat_tests::forms::within;
 use compat_tests::objects::Body;
-use compat_tests::raw::{Connection, Request};
+use compat_tests::raw::{Answer, Connection, Request};
 
 const MIB: u64 = 1024 * 1024;
 /// Promised.
@@ -47,12 +47,72 @@ async fn any_two(form: Form, pairs: &[(usize, usize)]) {
         server.take_away(*first);
         server.take_away(*second);
         read_all(&server, "before").await;
-        write_all(&server, &name).await;
+        tokio::join!(write_all(&server, &name), all_else(&server, &name));
+        check_list(&server, &name).await;
         server.give_back(*first);
         server.give_back(*second);
         read_all(&server, &name).await;
+        check_parts(&server, &name).await;
         wait_for_all_six(&server).await;
     }
+}
+
+/// HEAD, DELETE, a multipart upload.
+async fn all_else(server: &Server, name: &str) {
+    for size in SIZES {
+        let head = send(server, Request::head(&format!("/kept/before-{size}"))).await;
+        let length = head.expect_status(200).header("content-length").map(str::to_owned);
+        assert_eq!(length, Some(size.to_string()));
+    }
+    let deleted = format!("/kept/{name}-deleted");
+    Body::new(20, 100_000).put(server.address(), &server.signer(), &deleted).await.unwrap();
+    send(server, Request::delete(&deleted)).await.expect_status(204);
+    let gone = send(server, Request::get(&deleted)).await;
+    assert_eq!(gone.outcome(), (404, "NoSuchKey".into()));
+    put_in_parts(server, name).await;
+    check_parts(server, name).await;
+}
+
+/// The list has what was written and not what was deleted.
+async fn check_list(server: &Server, name: &str) {
+    let listed = send(server, Request::get(&format!("/kept?list-type=2&prefix={name}"))).await;
+    let listed = listed.expect_status(200).text();
+    let is_listed = |key: String| listed.contains(&format!("<Key>{key}</Key>"));
+    assert!(SIZES.iter().all(|size| is_listed(format!("{name}-{size}"))), "{listed}");
+    assert!(
+        is_listed(format!("{name}-parts")) && !is_listed(format!("{name}-deleted")),
+        "{listed}"
+    );
+}
+
+/// The parts of an upload: the smallest that may stand before another, and a last one.
+const PARTS: [Body; 2] =
+    [Body { seed: 21, size_bytes: 5 * MIB }, Body { seed: 22, size_bytes: 100_001 }];
+
+async fn put_in_parts(server: &Server, name: &str) {
+    let target = format!("/kept/{name}-parts");
+    let begun = send(server, Request::post(&format!("{target}?uploads"))).await;
+    let upload = begun.expect_status(200).element("UploadId");
+    let mut parts = String::new();
+    for (number, body) in (1..).zip(PARTS) {
+        let part = format!("{target}?partNumber={number}&uploadId={upload}");
+        let part = send(server, Request::put(&part).body(body.bytes())).await.expect_status(200);
+        let etag = part.header("etag").unwrap();
+        parts += &format!("<Part><PartNumber>{number}</PartNumber><ETag>{etag}</ETag></Part>");
+    }
+    let body = format!("<CompleteMultipartUpload>{parts}</CompleteMultipartUpload>");
+    let complete = Request::post(&format!("{target}?uploadId={upload}")).body(body);
+    let completed = send(server, complete).await.expect_status(200);
+    assert!(!completed.element("ETag").is_empty(), "{}", completed.text());
+}
+
+async fn check_parts(server: &Server, name: &str) {
+    let got = send(server, Request::get(&format!("/kept/{name}-parts"))).await.expect_status(200);
+    assert!(got.body == PARTS.map(Body::bytes).concat(), "other bytes than the parts");
+}
+
+async fn send(server: &Server, request: Request) -> Answer {
+    request.sign(&server.signer(), server.address()).send(server.address()).await
 }
 
 /// Three: a 503 before the first byte, within five seconds, and all is there when they are back.

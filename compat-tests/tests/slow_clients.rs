@@ -4,9 +4,13 @@
 
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use compat_tests::cluster::{Form, Plan, Server};
 use compat_tests::objects::Body;
-use compat_tests::raw::{Connection, Request};
+use compat_tests::raw::{Connection, Request, Wire};
+use h2::client::SendRequest;
+use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
 
 /// Twice as many slow clients as there is room for.
 const SLOW: usize = 16;
@@ -95,5 +99,87 @@ async fn f30_uploads_of_a_byte_a_second_give_way() {
         }));
     }
     others_are_served(&server).await;
-    uploads.iter().for_each(tokio::task::JoinHandle::abort);
+    uploads.iter().for_each(JoinHandle::abort);
+}
+
+/// One connection of HTTP/2, wide enough for all its streams together.
+async fn http2(address: &str) -> SendRequest<Bytes> {
+    let stream = TcpStream::connect(address).await.unwrap();
+    let mut client = h2::client::Builder::new();
+    client.initial_connection_window_size(64 << 20);
+    let (requests, connection) = client.handshake(stream).await.unwrap();
+    tokio::spawn(connection);
+    requests.ready().await.unwrap()
+}
+
+/// A signed request's head as HTTP/2 says it.
+fn head(wire: &Wire, address: &str) -> http::Request<()> {
+    let method = wire.request_line.split(' ').next().unwrap();
+    let uri = format!("http://{address}{}", wire.target());
+    let mut request =
+        http::Request::builder().method(method).uri(uri).version(http::Version::HTTP_2);
+    for (name, value) in &wire.headers {
+        request = request.header(name, value);
+    }
+    request.body(()).unwrap()
+}
+
+/// Gets an object on a stream of its own: half of the streams take a KiB a second, the others
+/// nothing behind the head.
+async fn take_slowly(mut requests: SendRequest<Bytes>, head: http::Request<()>, is_mute: bool) {
+    let (answer, _) = requests.send_request(head, true).unwrap();
+    // One that came too late for room is told so, or is cut before its head.
+    let Ok(answer) = answer.await else { return };
+    let mut body = answer.into_body();
+    while !is_mute && body.flow_control().release_capacity(1024).is_ok() {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    std::future::pending::<()>().await;
+}
+
+/// The streams of one connection have a pace each: hyper asks the body of one whose window is
+/// closed for nothing, so that only somebody beside it can see that nothing is taken.
+#[tokio::test(flavor = "multi_thread")]
+async fn f30_streams_that_take_nothing_give_way() {
+    let server = start().await;
+    let (address, signer) = (server.address(), server.signer());
+    Body::new(9, 24_000_000).put(address, &signer, "/slow/large").await.unwrap();
+    let requests = http2(address).await;
+    let readers = (0..SLOW).map(|number| {
+        let wire = Request::get("/slow/large").sign(&signer, address);
+        tokio::spawn(take_slowly(requests.clone(), head(&wire, address), number % 2 == 0))
+    });
+    let readers = readers.collect::<Vec<_>>();
+    others_are_served(&server).await;
+
+    // The connection itself is as good as before.
+    let wire = Request::head("/slow/large").sign(&signer, address);
+    let (answer, _) = requests.clone().send_request(head(&wire, address), true).unwrap();
+    assert_eq!(answer.await.unwrap().status(), 200);
+    readers.iter().for_each(JoinHandle::abort);
+}
+
+/// Sends an object of which all but a beginning comes a byte a second.
+async fn send_slowly(mut requests: SendRequest<Bytes>, head: http::Request<()>) {
+    let (_answer, mut body) = requests.send_request(head, false).unwrap();
+    let mut piece = Bytes::from(vec![1; 200_000]);
+    while body.send_data(piece, false).is_ok() {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        piece = Bytes::from_static(&[1]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f30_uploads_of_a_byte_a_second_on_streams_give_way() {
+    let server = start().await;
+    let (address, signer) = (server.address(), server.signer());
+    let requests = http2(address).await;
+    let uploads = (0..SLOW).map(|number| {
+        let put = Request::put(&format!("/slow/{number}")).header("content-length", "900000");
+        let wire = put.unsigned_payload().sign(&signer, address);
+        tokio::spawn(send_slowly(requests.clone(), head(&wire, address)))
+    });
+    let uploads = uploads.collect::<Vec<_>>();
+    others_are_served(&server).await;
+    uploads.iter().for_each(JoinHandle::abort);
 }

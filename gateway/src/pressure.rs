@@ -20,7 +20,7 @@ use tokio::time::{Instant, Sleep};
 const SLOW_FOR: Duration = Duration::from_secs(10);
 
 /// How soon a slow client learns that others wait.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
+pub const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// The most that is asked for at a time: a burst of refused requests must not cut clients for long
 /// after it is over.
@@ -88,6 +88,13 @@ impl ClientPace {
         while look.as_mut().poll(cx).is_ready() {
             look.as_mut().reset(Instant::now() + LOOK_EVERY);
         }
+        self.is_slow_and_wanted()
+    }
+
+    /// As [`ClientPace::is_to_go`], for somebody who looks each [`LOOK_EVERY`] without being woken.
+    pub fn is_slow_and_wanted(&mut self) -> bool {
+        let now = Instant::now();
+        self.window.waits(now);
         self.window.is_slow(now, self.pressure.least_bytes_per_s) && self.pressure.follow()
     }
 }

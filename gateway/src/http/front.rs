@@ -1,5 +1,6 @@
 //! One request from its head to its answer; reads as the drawing in [`super`].
 
+use super::answer_body::AnswerBody;
 use super::body::{Fate, IdleLimited, incomplete};
 use super::checks::{self, Head};
 use super::document::{Document, Expected, is_too_long, too_long};
@@ -81,7 +82,7 @@ impl Front {
     }
 
     /// Answers a request. What is logged meanwhile carries its id.
-    pub async fn handle<B>(&self, request: Request<B>) -> Response<LoggedBody>
+    pub async fn handle<B>(&self, request: Request<B>) -> Response<AnswerBody>
     where
         B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
         B::Error: std::fmt::Display,
@@ -91,11 +92,15 @@ impl Front {
             Place::Service => rewrite_double_root(request),
             Place::Bucket | Place::Object => request,
         };
+        let version = request.version();
         let peer = request.extensions().get::<Peer>().map(|peer| peer.0);
         let record = RequestRecord::new(request.method().clone(), target).from_peer(peer);
         let span = traced::begin(&self.0.settings.tracer, request.headers(), &record);
         let (id, context, parent) = (Arc::clone(&record.id), span.context(), span.parent());
-        let work = pin!(self.answer(request, Arc::new(record), span));
+        let work = pin!(async {
+            let answer = self.answer(request, Arc::new(record), span).await;
+            answer.map(|body| AnswerBody::new(body, version, &self.0.settings.pressure))
+        });
         within(id, context, trace::within(parent, work)).await
     }
 

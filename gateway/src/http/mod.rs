@@ -23,6 +23,7 @@ pub mod s3s;
 pub mod target;
 pub mod tls;
 
+mod answer_body;
 mod body;
 mod document;
 mod frames;
