@@ -174,4 +174,7 @@ async fn f14_rows_and_chunks_are_compared_named_and_healed() {
     lost.send(server.address()).await.expect_status(204);
     let (code, report) = check(&server, &[]);
     assert_eq!((code, &report["is_well"]), (0, &true.into()), "{report:#}");
+    let status = server.status();
+    let is_check = |job: &Value| job["name"] == "check";
+    assert!(!status["jobs"].as_array().unwrap().iter().any(is_check), "no check runs: {status:#}");
 }

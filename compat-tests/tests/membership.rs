@@ -201,7 +201,7 @@ async fn f23_a_node_comes_and_another_is_drained_under_load() {
     let row = done(&drained);
     assert_eq!((&row["is_drained"], &row["chunks"]), (&true.into(), &0.into()), "{row}");
     let progress = String::from_utf8_lossy(&drained.stderr).into_owned();
-    assert!(progress.contains("chunks left"), "{progress}");
+    assert!(progress.contains("\"chunks_left\":"), "{progress}");
     load.finish().await;
     assert_eq!(placed_on(&server, 3), 0);
     assert_eq!(chunk_files(&drive_of(&server, &row)), 0, "its inventory is empty");

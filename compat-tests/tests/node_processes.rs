@@ -8,6 +8,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use compat_tests::cluster::{Form, NODE_COUNT, Plan, Server, free_address};
+use compat_tests::forms::is_long;
 use compat_tests::objects::Body;
 use compat_tests::raw::{Answer, Request};
 
@@ -72,7 +73,8 @@ async fn f36_the_database_is_away_and_comes_back() {
     server.take_away(5);
     server.give_back(5);
     let away = Instant::now();
-    while away.elapsed() < Duration::from_secs(20) {
+    let is_away_for = if is_long() { Duration::from_mins(10) } else { Duration::from_secs(20) };
+    while away.elapsed() < is_away_for {
         for request in [Request::get("/nodes/kept"), Request::put("/nodes/new").body(vec![1; 99])] {
             let asked = Instant::now();
             let answer = send(&server, request).await;

@@ -93,13 +93,14 @@ async fn put_in_parts(server: &Server, name: &str) {
     let target = format!("/kept/{name}-parts");
     let begun = send(server, Request::post(&format!("{target}?uploads"))).await;
     let upload = begun.expect_status(200).element("UploadId");
-    let mut parts = String::new();
+    let mut parts = Vec::new();
     for (number, body) in (1..).zip(PARTS) {
         let part = format!("{target}?partNumber={number}&uploadId={upload}");
         let part = send(server, Request::put(&part).body(body.bytes())).await.expect_status(200);
         let etag = part.header("etag").unwrap();
-        parts += &format!("<Part><PartNumber>{number}</PartNumber><ETag>{etag}</ETag></Part>");
+        parts.push(format!("<Part><PartNumber>{number}</PartNumber><ETag>{etag}</ETag></Part>"));
     }
+    let parts = parts.concat();
     let body = format!("<CompleteMultipartUpload>{parts}</CompleteMultipartUpload>");
     let complete = Request::post(&format!("{target}?uploadId={upload}")).body(body);
     let completed = send(server, complete).await.expect_status(200);

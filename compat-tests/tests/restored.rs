@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use compat_tests::cluster::{Form, NODE_COUNT, Plan, Server};
 use compat_tests::objects::Body;
 use compat_tests::raw::Request;
+use compat_tests::scrape::Scrape;
 
 const PATIENCE: Duration = Duration::from_mins(1);
 const SIZES: [u64; 3] = [1000, 300_000, 9_000_000];
@@ -69,6 +70,20 @@ fn all_count(server: &Server, wants: fn(u64) -> bool) -> bool {
     rows.len() == NODE_COUNT && rows.iter().all(|chunks| chunks.is_some_and(wants))
 }
 
+/// The metrics follow within seconds.
+async fn quarantine_is_shown(server: &Server) {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let scrape = Scrape::of(server.admin_address()).await;
+        let sum = |name: &str| scrape.sum(&format!("sixfold_quarantine_{name}"), &[]) as u64;
+        if sum("nodes") == NODE_COUNT as u64 && sum("chunks") >= 18 && sum("bytes") > 0 {
+            return;
+        }
+        assert!(Instant::now() < until, "{} nodes, {} chunks", sum("nodes"), sum("chunks"));
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn f14_what_a_restored_database_does_not_know_is_kept() {
     let mut server = start().await;
@@ -90,6 +105,7 @@ async fn f14_what_a_restored_database_does_not_know_is_kept() {
     check_all(&server, "before").await;
     let lost = Request::get("/kept/after-1000").sign(&server.signer(), server.address());
     lost.send(server.address()).await.expect_status(404);
+    quarantine_is_shown(&server).await;
     let refused = server.administer(&["node", "quarantine", "release"]);
     assert!(!refused.status.success(), "chunks without rows must not be let go");
 

@@ -167,6 +167,12 @@ metrics! {
         "Extents that can't be read until some of their chunks come back.";
     HEAL_BACKLOG "sixfold_heal_backlog_extents" Gauge, [], Gateways,
         "Extents that wait for heal: the sum of those three.";
+    QUARANTINE_NODES "sixfold_quarantine_nodes" Gauge, [], Gateways,
+        "Nodes that keep what no row wants, because the database went back in time.";
+    QUARANTINE_CHUNKS "sixfold_quarantine_chunks" Gauge, [], Gateways,
+        "Chunks that no row wants on those nodes, by the last sweep of each.";
+    QUARANTINE_BYTES "sixfold_quarantine_bytes" Gauge, [], Gateways,
+        "Their bytes.";
     COLLECT_BACKLOG "sixfold_collect_backlog_bodies" Gauge, [], Gateways,
         "Bodies without references whose chunks are not deleted yet. Counted to 200 000.";
     COLLECT_OLDEST "sixfold_collect_oldest_seconds" Gauge, [], Gateways,

@@ -131,6 +131,12 @@ async fn commands(place: &Place, root: &str) {
     place.send(&signer, Request::put("/alts-own")).await.expect_status(200);
     let other = place.send(&signer, Request::get("/before")).await;
     assert_eq!(other.outcome(), (403, "AccessDenied".to_owned()));
+    let stray = place.path("stray.key");
+    std::fs::write(&stray, "ab".repeat(32)).unwrap();
+    std::fs::set_permissions(&stray, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let mut sealed = at(&["key", "create", "--name", "stray"]);
+    let refused = refusal(sealed.arg("--master-key-file").arg(&stray));
+    assert!(refused.contains("this master key is not the one"), "{refused}");
     for words in [&["key", "create", "--name", "root"][..], &["key", "delete", root]] {
         let refused = refusal(&mut at(words));
         assert!(refused.contains("SIXFOLD_ROOT_ACCESS_KEY"), "{refused}");

@@ -73,6 +73,18 @@ impl Keys {
         Ok(Some(key))
     }
 
+    /// Whether the master key is the one that the cluster's secrets are sealed under: that of the
+    /// oldest key of `user`, which a server has stored, or where there is none, of any key.
+    pub async fn fits(&self, user: &str) -> Result<bool, KeyError> {
+        let rows = self.meta.keys().await?;
+        let opens = |row: &AccessKey| self.master.open(&row.access_key, &row.sealed_secret).is_ok();
+        let own = rows.iter().filter(|row| row.user.name == user);
+        Ok(match own.min_by_key(|row| row.created) {
+            Some(own) => opens(own),
+            None => rows.is_empty() || rows.iter().any(opens),
+        })
+    }
+
     /// Gives a user, made if there is none of that name, a random key.
     pub async fn create(&self, user: &str) -> Result<Key, KeyError> {
         let access_key = format!("{ID_PREFIX}{}", random(UPPER, ID_CHARS - ID_PREFIX.len()));
@@ -205,6 +217,23 @@ mod tests {
         let identity = keys.identity(&key.access_key).await.unwrap().unwrap();
         assert_eq!(identity.secret.expose(), key.secret.expose());
         assert!(!format!("{key:?}").contains(key.secret.expose()));
+    }
+
+    fn another_master() -> MasterKey {
+        let dir = tempfile::tempdir().unwrap();
+        MasterKey::load_or_create(&dir.path().join("key")).unwrap()
+    }
+
+    /// The root pair decides: it is sealed anew by the servers after a master key was lost.
+    #[tokio::test]
+    async fn a_master_key_that_no_secret_opens_under_does_not_fit() {
+        let (meta, keys) = keys();
+        let other = Keys::new(meta, another_master());
+        assert!(keys.fits("root").await.unwrap() && other.fits("root").await.unwrap(), "no keys");
+        keys.create("alt").await.unwrap();
+        assert!(keys.fits("root").await.unwrap() && !other.fits("root").await.unwrap());
+        other.replace("root", "ADMIN", Secret::new("one")).await.unwrap();
+        assert!(!keys.fits("root").await.unwrap() && other.fits("root").await.unwrap());
     }
 
     #[tokio::test]

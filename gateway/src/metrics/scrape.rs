@@ -9,7 +9,7 @@ use crate::http::health::{Health, Readiness};
 use crate::http::tls::Tls;
 use crate::lease::Lease;
 use crate::meta::pg::Pg;
-use crate::meta::types::{Backlogs, NodeState};
+use crate::meta::types::{Backlogs, NodeState, Quarantine};
 use crate::meta::{Meta, MetaError};
 use crate::nodes::{BreakerState, Directory, Entry, Liveness, Snapshot};
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -146,6 +146,9 @@ impl Scrape {
         if is_up && let Some(backlogs) = within(self.sources.pg.backlogs()).await {
             show_backlogs(&backlogs);
         }
+        if is_up && let Some(kept) = within(self.sources.pg.quarantines()).await {
+            show_quarantine(&kept);
+        }
         *looked = Some(Instant::now());
     }
 
@@ -183,6 +186,14 @@ fn show_backlogs(backlogs: &Backlogs) {
     set(&names::UPLOADS, backlogs.uploads as f64);
     set(&names::UPLOADS_OLDEST, backlogs.upload_s_ago);
     set(&names::LEASES, backlogs.leases as f64);
+}
+
+fn show_quarantine(kept: &[Quarantine]) {
+    let chunks = kept.iter().filter_map(|node| node.chunks).sum::<u64>();
+    let bytes = kept.iter().filter_map(|node| node.bytes).sum::<u64>();
+    set(&names::QUARANTINE_NODES, kept.len() as f64);
+    set(&names::QUARANTINE_CHUNKS, chunks as f64);
+    set(&names::QUARANTINE_BYTES, bytes as f64);
 }
 
 fn show_node(entry: &Entry) {

@@ -64,7 +64,14 @@ async fn create(name: &str, target: &Target) -> anyhow::Result<()> {
         "{ROOT} has one pair, the server's own: start with SIXFOLD_ROOT_ACCESS_KEY and \
          SIXFOLD_ROOT_SECRET_KEY set to change it, or choose another name"
     );
-    let key = keys(target).await?.create(name).await?;
+    let keys = keys(target).await?;
+    anyhow::ensure!(
+        keys.fits(ROOT).await?,
+        "this master key is not the one that the cluster's secrets are sealed under, and no server \
+         could open a key made with it: name the servers' own with --master-key-file \
+         (SIXFOLD_MASTER_KEY_FILE)"
+    );
+    let key = keys.create(name).await?;
     let owner = owner_id(key.user.id);
     if target.json {
         let value = serde_json::json!({

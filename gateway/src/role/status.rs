@@ -2,7 +2,9 @@
 
 use super::admin::Target;
 use super::node;
+use crate::jobs::CHECK;
 use crate::meta::Meta;
+use crate::meta::checks::Checks;
 use crate::meta::types::{JobRow, JobStanding, NodeState};
 use crate::role::say::say;
 use sixfold_proto::jobs::BREAKERS;
@@ -19,7 +21,11 @@ pub async fn run(target: Target) -> anyhow::Result<()> {
     let cluster = pg.cluster_id().await?;
     let nodes = pg.nodes().await?;
     let degraded = pg.degraded_extents(None, DEGRADED_LIMIT).await?.len();
-    let jobs = pg.jobs().await?;
+    let mut jobs = pg.jobs().await?;
+    if pg.next_check().await?.is_none() {
+        // What a check said last is no news once it has ended.
+        jobs.retain(|job| job.name != CHECK);
+    }
     let breakers = breakers(pg.job_standings().await?);
     let up = nodes.iter().filter(|row| node::is_up(row)).count();
     let full = nodes.iter().filter(|row| row.state == NodeState::Full).count();

@@ -19,7 +19,8 @@ pub struct Arguments {
     /// The node's number
     #[arg(value_name = "NODE")]
     node: u16,
-    /// Come back only when the node is empty; progress goes to standard error
+    /// Come back only when the node is empty; progress goes to standard error, with --json as one
+    /// object a line
     #[arg(long)]
     wait: bool,
     /// Also when fewer than six nodes are left
@@ -54,7 +55,7 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<()> {
         );
     }
     if arguments.wait {
-        wait(&meta, arguments.node).await?;
+        wait(&meta, &arguments).await?;
         let said = format!("node {number} is empty: `sixfold node remove {number}` takes it out");
         return report(&meta, &arguments.target, arguments.node, &said).await;
     }
@@ -75,8 +76,8 @@ async fn cancel(meta: &Pg, arguments: &Arguments, row: &NodeRow) -> anyhow::Resu
 
 /// Waits until the node says that it is empty and no row places a chunk on it, saying what is left
 /// whenever that has changed.
-async fn wait(meta: &Pg, node: u16) -> anyhow::Result<()> {
-    let mut said = String::new();
+async fn wait(meta: &Pg, arguments: &Arguments) -> anyhow::Result<()> {
+    let (node, mut said) = (arguments.node, String::new());
     loop {
         let nodes = Nodes::read(meta).await?;
         let row = nodes.find(node)?;
@@ -86,15 +87,46 @@ async fn wait(meta: &Pg, node: u16) -> anyhow::Result<()> {
         }
         let jobs = meta.jobs().await?;
         let doing = jobs.iter().find(|job| job.name == "rebalance").map(|job| &*job.doing);
-        let left = match row.chunk_count {
-            Some(count) => format!("node {node} has {count} chunks left"),
-            None => format!("node {node} has not heard of it yet"),
-        };
-        let line = format!("{left}; rebalance: {}", doing.unwrap_or("not begun"));
+        let line = progress(row, doing, arguments.target.json);
         if line != said {
             eprintln!("{line}");
             said = line;
         }
         tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+/// How far a drain is, in a line: for people, or for programs.
+fn progress(row: &NodeRow, doing: Option<&str>, is_json: bool) -> String {
+    let (node, chunks) = (row.number.0, row.chunk_count);
+    if is_json {
+        let line = serde_json::json!({ "node": node, "chunks_left": chunks, "rebalance": doing });
+        return line.to_string();
+    }
+    let left = match chunks {
+        Some(count) => format!("node {node} has {count} chunks left"),
+        None => format!("node {node} has not heard of it yet"),
+    };
+    format!("{left}; rebalance: {}", doing.unwrap_or("not begun"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::row;
+    use super::progress;
+    use crate::meta::types::NodeState;
+
+    #[test]
+    fn progress_is_a_line_for_either_reader() {
+        let mut row = row(3, NodeState::Draining, 1.0);
+        row.chunk_count = Some(7);
+        let said = progress(&row, Some("moves"), false);
+        assert_eq!(said, "node 3 has 7 chunks left; rebalance: moves");
+        row.chunk_count = None;
+        assert!(progress(&row, None, false).contains("not heard of it yet; rebalance: not begun"));
+        let line = progress(&row, None, true);
+        let value: serde_json::Value = serde_json::from_str(&line).unwrap();
+        assert_eq!((value["node"].as_u64(), value["chunks_left"].as_u64()), (Some(3), None));
+        assert!(!line.contains('\n'));
     }
 }

@@ -2,11 +2,9 @@
 
 use crate::meta::Meta;
 use crate::meta::types::{NodeRow, NodeState};
+use crate::nodes::NodeLimits;
 use crate::role::admin::Target;
 use crate::role::say::say;
-
-/// A node silent for longer is shown as such: three heartbeats.
-const SILENT_SECONDS: f64 = 15.0;
 
 pub(super) async fn run(target: &Target) -> anyhow::Result<()> {
     let rows = target.connect().await?.nodes().await?;
@@ -16,13 +14,13 @@ pub(super) async fn run(target: &Target) -> anyhow::Result<()> {
         return Ok(());
     }
     say!(
-        "{:<6} {:<10} {:<12} {:<7} {:<10} {:<8} address",
+        "{:<6} {:<10} {:<12} {:<7} {:<10} {:<10} address",
         "node",
         "state",
         "zone",
         "weight",
         "chunks",
-        "silent"
+        "heard"
     )?;
     for row in &rows {
         let address = match row.address.as_deref() {
@@ -30,22 +28,22 @@ pub(super) async fn run(target: &Target) -> anyhow::Result<()> {
             Some("") => "(another node has its address)",
             Some(address) => address,
         };
-        let silent = format!("{:.0} s", row.silent_for);
+        let heard = format!("{:.0} s ago", row.silent_for);
         let chunks = row.chunk_count.map_or_else(|| "?".to_owned(), |count| count.to_string());
         let (number, state, zone, weight) = (row.number.0, shown_state(row), &row.zone, row.weight);
-        say!("{number:<6} {state:<10} {zone:<12} {weight:<7} {chunks:<10} {silent:<8} {address}")?;
+        say!("{number:<6} {state:<10} {zone:<12} {weight:<7} {chunks:<10} {heard:<10} {address}")?;
     }
     Ok(())
 }
 
 /// Whether it was heard of lately and its drive can be read.
 pub(in crate::role) fn is_up(row: &NodeRow) -> bool {
-    !is_silent(row) && !matches!(row.state, NodeState::Fenced | NodeState::Removed)
+    row.silent_for < dead_after_s() && !matches!(row.state, NodeState::Fenced | NodeState::Removed)
 }
 
-/// Its state is what was last heard of it, which no longer means much.
-fn is_silent(row: &NodeRow) -> bool {
-    row.state != NodeState::Removed && row.silent_for >= SILENT_SECONDS
+/// Without a heartbeat for so long a node is dead, as gateways have it by default.
+fn dead_after_s() -> f64 {
+    NodeLimits::default().dead_after.as_secs_f64()
 }
 
 /// A node for programs.
@@ -58,6 +56,7 @@ pub(in crate::role) fn as_json(row: &NodeRow) -> serde_json::Value {
         "weight": row.weight,
         "seat": row.seat.0,
         "state": state_name(row.state),
+        "shown_state": shown_state(row),
         "is_up": is_up(row),
         "is_drained": row.is_drained(),
         "chunks": row.chunk_count,
@@ -67,10 +66,14 @@ pub(in crate::role) fn as_json(row: &NodeRow) -> serde_json::Value {
     })
 }
 
+/// As the metric `sixfold_node_state` has it, as far as the rows know: what a node that is silent or
+/// dead last said of itself means little.
 fn shown_state(row: &NodeRow) -> &'static str {
     match row {
+        row if row.state == NodeState::Removed => "removed",
+        row if row.silent_for >= dead_after_s() => "dead",
+        row if row.silent_for >= NodeLimits::default().silent_after.as_secs_f64() => "silent",
         row if row.is_drained() => "drained",
-        row if is_silent(row) => "silent",
         row => state_name(row.state),
     }
 }
@@ -89,18 +92,20 @@ fn state_name(state: NodeState) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::super::tests::row;
-    use super::{is_silent, is_up};
+    use super::{is_up, shown_state};
     use crate::meta::types::NodeState;
 
     #[test]
-    fn a_full_node_is_up_and_a_silent_one_is_not() {
+    fn a_full_node_is_up_and_a_dead_one_is_not() {
         for state in [NodeState::Active, NodeState::Full, NodeState::Draining] {
             assert!(is_up(&row(1, state, 4.0)), "{state:?}");
-            let silent = row(1, state, 69.0);
-            assert!(!is_up(&silent) && is_silent(&silent), "{state:?}");
+            let silent = row(1, state, 12.0);
+            assert!(is_up(&silent) && shown_state(&silent) == "silent", "{state:?}");
+            let dead = row(1, state, 69.0);
+            assert!(!is_up(&dead) && shown_state(&dead) == "dead", "{state:?}");
         }
         assert!(!is_up(&row(1, NodeState::Fenced, 4.0)));
         let removed = row(1, NodeState::Removed, 99.0);
-        assert!(!is_up(&removed) && !is_silent(&removed));
+        assert!(!is_up(&removed) && shown_state(&removed) == "removed");
     }
 }

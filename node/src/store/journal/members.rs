@@ -131,10 +131,15 @@ pub(super) fn join(
     Ok(member)
 }
 
+/// Where a drive's mark stands.
+pub(super) fn mark_of(drive: &Drive) -> PathBuf {
+    drive.root().join(MARK)
+}
+
 /// Takes away the mark of a drive whose segments lack nothing.
 pub(super) fn leave(drive: &Drive, io: &Io) -> io::Result<()> {
     let names = io.open_directory(drive.root())?;
-    io.remove(&drive.root().join(MARK))?;
+    io.remove(&mark_of(drive))?;
     io.sync_directory(&names)
 }
 

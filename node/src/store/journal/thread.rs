@@ -133,7 +133,10 @@ impl Journaling {
         }
         match members::leave(&inner.drive, &inner.io) {
             Ok(()) => members::forget(&self.folder, self.journal, member.id, &inner.io),
-            Err(error) => tracing::warn!(%error, "a drive's mark stays behind"),
+            Err(error) => {
+                let path = members::mark_of(&inner.drive);
+                tracing::warn!(%error, path = %path.display(), "a drive's mark stays behind");
+            }
         }
     }
 }
