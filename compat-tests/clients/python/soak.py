@@ -126,7 +126,8 @@ class Lane:
         return f"lane{self.number}/{self.made:06}"
 
     def any_key(self, keys):
-        return self.random.choice(sorted(keys)) if keys else None
+        keys = sorted(keys)
+        return self.random.choice(keys) if keys else None
 
     def run(self, keeps_versions):
         steps = [
