@@ -211,16 +211,16 @@ metrics! {
         "1 while a commit waits until a copy has it, else 0.";
     COPY_LAG "sixfold_metadata_copy_lag_bytes" Gauge, ["copy"], Copies,
         "Synced WAL that a copy lacks; all of it when nothing receives it.";
-    JOB_RUNS "sixfold_job_runs_total" Counter, ["job"], Gateways,
+    JOB_RUNS "sixfold_job_runs_total" Counter, ["job_name"], Gateways,
         "Units of a job's work that succeeded in this process.";
-    JOB_FAILURES "sixfold_job_failures_total" Counter, ["job"], Gateways,
+    JOB_FAILURES "sixfold_job_failures_total" Counter, ["job_name"], Gateways,
         "Units that failed.";
-    JOB_FAILING "sixfold_job_failures_in_row" Gauge, ["job"], Gateways,
+    JOB_FAILING "sixfold_job_failures_in_row" Gauge, ["job_name"], Gateways,
         "Units that failed since the last success.";
-    JOB_THINGS "sixfold_job_things_total" Counter, ["job"], Gateways,
+    JOB_THINGS "sixfold_job_things_total" Counter, ["job_name"], Gateways,
         "Things done: bodies collected, copies swept, extents healed, chunks moved, uploads \
          expired, leases ended.";
-    JOB_SUCCESS "sixfold_job_last_success_timestamp_seconds" Gauge, ["job"], Gateways,
+    JOB_SUCCESS "sixfold_job_last_success_timestamp_seconds" Gauge, ["job_name"], Gateways,
         "When a unit last succeeded.";
     DRIVE_STATE "sixfold_drive_state" Gauge, ["node", "state"], Drives,
         "1 for the state of a drive of this process, else 0: ok, full, fenced, draining.";

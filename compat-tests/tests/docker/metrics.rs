@@ -2,9 +2,9 @@
 
 use sixfold_proto::metrics::{ALL, Kind, Metric};
 
-/// Labels that Prometheus adds, and the one of histograms. A label `job` of ours meets Prometheus's own,
-/// and is shown as `exported_job`.
-const ADDED: &[&str] = &["instance", "job", "exported_job", "le"];
+/// Labels that Prometheus adds, and the one of histograms. A label of ours that is called like one of
+/// them would be shown under another name.
+const ADDED: &[&str] = &["instance", "job", "le"];
 
 /// Every metric of ours that the text names, with the text behind the name.
 fn named(text: &str) -> Vec<(&str, &str)> {

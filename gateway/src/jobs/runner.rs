@@ -216,7 +216,7 @@ impl Runner {
 }
 
 fn label(job: &str) -> [Label; 1] {
-    [("job", job.to_owned())]
+    [("job_name", job.to_owned())]
 }
 
 fn show(job: &str, state: &JobState) {
