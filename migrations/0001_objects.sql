@@ -231,6 +231,33 @@ begin
     return 'done';
 end $$;
 
+-- Whether the current version may be deleted, or whatever version a delete names while it is the
+-- current one: 'done', or the outcome that says why not. Size and time (to the second, which is all
+-- that clients see) hold where the key is absent; a delete marker has the size 0 and no ETag.
+create function check_delete_v1(p_bucket bigint, p_key bytea, p_if_match text, p_if_size bigint,
+    p_if_modified timestamptz)
+returns text language plpgsql volatile as $$
+declare
+    v_head object;
+begin
+    if p_if_match is null and p_if_size is null and p_if_modified is null then
+        return 'done';
+    end if;
+    select o.* into v_head from object o where o.bucket_id = p_bucket and o.key = p_key;
+    if v_head.key is null then
+        return case when p_if_match is null then 'done' else 'no_such_key' end;
+    end if;
+    if p_if_match is not null
+        and (v_head.marker or (p_if_match <> '*' and p_if_match <> v_head.etag)) then
+        return 'precondition_failed';
+    end if;
+    if p_if_size <> v_head.size
+        or date_trunc('second', p_if_modified) <> date_trunc('second', v_head.modified) then
+        return 'precondition_failed';
+    end if;
+    return 'done';
+end $$;
+
 -- Takes one more reference of the body of an existing version, together with the lock of the body
 -- that the write will free, in id order. False: it is no longer referenced.
 create function share_body_v1(p_body uuid, p_bucket bigint, p_key bytea) returns boolean
@@ -398,7 +425,8 @@ end $$;
 -- Deletes as S3 does. With p_named the version p_version (null: the null version); without it, by
 -- the versioning state, the null version or nothing but a marker with the id p_marker on top.
 create function delete_v1(p_bucket bigint, p_epoch bigint, p_key bytea, p_lock bigint,
-    p_named boolean, p_version uuid, p_marker uuid, p_if_match text)
+    p_named boolean, p_version uuid, p_marker uuid, p_if_match text, p_if_size bigint,
+    p_if_modified timestamptz)
 returns table (outcome text, version uuid, was_marker boolean)
 language plpgsql volatile
 set plan_cache_mode = force_generic_plan set lock_timeout = '2s'
@@ -411,9 +439,12 @@ begin
     v_versioning := lock_bucket_v1(p_bucket, p_epoch);
     perform pg_advisory_xact_lock(p_lock);
     was_marker := false;
-    if check_condition_v1(p_bucket, p_key, p_if_match, null) <> 'done' then
-        outcome := 'precondition_failed';
-    elsif not p_named and v_versioning <> 0 then
+    outcome := check_delete_v1(p_bucket, p_key, p_if_match, p_if_size, p_if_modified);
+    if outcome <> 'done' then
+        return next;
+        return;
+    end if;
+    if not p_named and v_versioning <> 0 then
         v_new := row(p_bucket, p_key, 0, null, true, null, null, 0, '', 'STANDARD', '{}',
             null, null, null, null)::object;
         v_new := put_head_v1(v_new, v_versioning, p_marker);

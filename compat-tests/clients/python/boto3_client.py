@@ -125,8 +125,27 @@ def ranges_and_conditions():
         assert read("once") == b"2"
         missing = dict(Bucket=BUCKET, Key="never", Body=b"3", IfMatch=etag)
         refused("NoSuchKey", s3.put_object, **missing)
+        conditional_deletes()
     refused("NoSuchKey", s3.get_object, Bucket=BUCKET, Key="never")
     refused("404", s3.head_object, Bucket=BUCKET, Key="never")
+
+
+def conditional_deletes():
+    key = dict(Bucket=BUCKET, Key="matched")
+    etag = s3.put_object(**key, Body=b"1234")["ETag"]
+    modified = s3.head_object(**key)["LastModified"]
+    copy = dict(key, CopySource={"Bucket": BUCKET, "Key": "once"})
+    if "IfNoneMatch" in s3.meta.service_model.operation_model("CopyObject").input_shape.members:
+        refused("PreconditionFailed", s3.copy_object, **copy, IfNoneMatch="*")
+        refused("PreconditionFailed", s3.copy_object, **copy, IfMatch='"stale"')
+    for wrong in [{"IfMatch": '"stale"'}, {"IfMatchSize": 5}, {"IfMatch": etag, "IfMatchSize": 5}]:
+        refused("PreconditionFailed", s3.delete_object, **key, **wrong)
+    for wrong in [{"ETag": '"stale"'}, {"Size": 5}]:
+        listed = {"Objects": [{"Key": "matched", **wrong}]}
+        answer = s3.delete_objects(Bucket=BUCKET, Delete=listed)
+        assert answer["Errors"][0]["Code"] == "PreconditionFailed", answer
+    s3.delete_object(**key, IfMatch=etag, IfMatchSize=4, IfMatchLastModifiedTime=modified)
+    refused("NoSuchKey", s3.delete_object, **key, IfMatch=etag)
 
 
 def checksums():

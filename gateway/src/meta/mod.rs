@@ -23,7 +23,7 @@ use std::time::Duration;
 use time::OffsetDateTime;
 use types::{
     AccessKey, Backlogs, BodyId, Bucket, BucketId, ChunkSet, Claimant, Commit, CommitOutcome,
-    CompleteOutcome, Completion, DeleteOutcome, Extent, ExtentCursor, Found, JobRow, JobStanding,
+    CompleteOutcome, Completion, DeleteCondition, DeleteOutcome, Extent, ExtentCursor, Found, JobRow, JobStanding,
     ListQuery, Lost, Move, NewBody, NodeCondition, NodeRow, NodeState, Page, Part, PartOutcome,
     Placed, Quarantine, RiskCursor, Upload, UploadId, User, UserId, Version, VersionId, Versioning,
 };
@@ -126,13 +126,13 @@ pub trait Meta: Send + Sync + 'static {
     /// [`EXTENTS_PER_PAGE`]. Empty when the body is gone.
     async fn extents(&self, body: BodyId, from: u64) -> Result<Vec<Extent>>;
     /// Deletes as S3 does: without `version`, removes the null version or adds a marker, by the
-    /// bucket's state; with it, removes that one. `if_match` compares the current ETag (`*`: any).
+    /// bucket's state; with it, removes that one.
     async fn delete(
         &self,
         bucket: &Arc<Bucket>,
         key: &str,
         version: Option<VersionId>,
-        if_match: Option<&str>,
+        condition: Option<&DeleteCondition>,
     ) -> Result<DeleteOutcome>;
     /// A page of current versions without markers.
     async fn list_objects(&self, bucket: BucketId, query: &ListQuery) -> Result<Page<Version>>;

@@ -6,7 +6,7 @@ use super::list::order::EntryOrder;
 use crate::app::App;
 use crate::auth::Caller;
 use crate::meta::types::{Bucket, UserId};
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use percent_encoding::percent_decode_str;
 use s3s::{S3Request, S3Response, TrailingHeaders};
 use std::sync::{Arc, OnceLock};
@@ -15,6 +15,8 @@ use std::sync::{Arc, OnceLock};
 pub(crate) struct Context {
     /// Who signed it.
     pub(crate) caller: Caller,
+    /// Its method.
+    pub(crate) method: Method,
     /// Its headers, those that a presigned URL carries as parameters among them.
     pub(crate) headers: HeaderMap,
     /// Those of a presigned URL by themselves: the typed input lacks them.
@@ -42,7 +44,8 @@ impl Context {
             }
         }
         let (trailers, order) = (request.trailing_headers, OnceLock::new());
-        let context = Self { caller, headers, hoisted, trailers, order };
+        let method = request.method;
+        let context = Self { caller, method, headers, hoisted, trailers, order };
         super::headers::refuse_unoffered(&context)?;
         Ok((context, request.input))
     }

@@ -3,6 +3,7 @@
 use super::context::Context;
 use super::error::Error;
 use crate::meta::types::Headers;
+use http::Method;
 use std::collections::BTreeMap;
 
 /// The most bytes of names and values of user metadata, as on Amazon.
@@ -65,10 +66,12 @@ fn stored_encoding(encoding: &str) -> Option<String> {
 
 /// Refuses what a header asks for and this store does not do (yet). Nothing of it is ignored.
 pub(crate) fn refuse_unoffered(context: &Context) -> Result<(), Error> {
-    context.all().try_for_each(|(name, value)| check_offered(&name.to_ascii_lowercase(), value))
+    let is_delete = context.method == Method::DELETE;
+    let mut all = context.all();
+    all.try_for_each(|(name, value)| check_offered(&name.to_ascii_lowercase(), value, is_delete))
 }
 
-fn check_offered(name: &str, value: &str) -> Result<(), Error> {
+fn check_offered(name: &str, value: &str, is_delete: bool) -> Result<(), Error> {
     match name {
         "x-amz-acl" => check_acl(value),
         "x-amz-tagging" if !value.is_empty() => Err(Error::NotImplemented("x-amz-tagging")),
@@ -76,9 +79,8 @@ fn check_offered(name: &str, value: &str) -> Result<(), Error> {
         "x-amz-bucket-object-lock-enabled" if value.eq_ignore_ascii_case("true") => {
             Err(Error::NotImplemented("x-amz-bucket-object-lock-enabled"))
         }
-        "x-amz-if-match-last-modified-time"
-        | "x-amz-if-match-size"
-        | "x-amz-if-match-initiated-time" => Err(Error::NotImplemented("x-amz-if-match-*")),
+        "x-amz-if-match-last-modified-time" | "x-amz-if-match-size" if is_delete => Ok(()),
+        _ if name.starts_with("x-amz-if-match-") => Err(Error::NotImplemented("x-amz-if-match-*")),
         "x-amz-bucket-namespace" if value != "global" => {
             Err(Error::NotImplemented("x-amz-bucket-namespace"))
         }
@@ -137,8 +139,10 @@ mod tests {
             ("x-amz-acl", "public-read"),
             ("x-amz-write-offset-bytes", "0"),
             ("x-amz-bucket-object-lock-enabled", "true"),
+            ("x-amz-if-match-size", "1"),
+            ("x-amz-if-match-initiated-time", "1"),
         ] {
-            let error = check_offered(name, value).unwrap_err();
+            let error = check_offered(name, value, false).unwrap_err();
             assert!(matches!(error, Error::NotImplemented(_)), "{name}: {error}");
         }
         for (name, value) in [
@@ -148,9 +152,11 @@ mod tests {
             ("x-amz-bucket-object-lock-enabled", "false"),
             ("x-amz-meta-tagging", "a=b"),
         ] {
-            assert!(check_offered(name, value).is_ok(), "{name}");
+            assert!(check_offered(name, value, false).is_ok(), "{name}");
         }
-        assert!(matches!(check_offered("x-amz-acl", "mine"), Err(Error::InvalidArgument(_))));
+        let acl = check_offered("x-amz-acl", "mine", false);
+        assert!(matches!(acl, Err(Error::InvalidArgument(_))));
+        assert!(check_offered("x-amz-if-match-size", "1", true).is_ok());
     }
 
     #[test]

@@ -7,7 +7,7 @@ use super::world::World;
 use crate::meta::model::Model;
 use crate::meta::types::{
     AccessKey, Backlogs, BodyId, BodySource, Bucket, BucketId, ChunkSet, Claimant, Commit,
-    CommitOutcome, CompleteOutcome, Completion, DeleteOutcome, Extent, ExtentCursor, Found, JobRow,
+    CommitOutcome, CompleteOutcome, Completion, DeleteCondition, DeleteOutcome, Extent, ExtentCursor, Found, JobRow,
     JobStanding, ListQuery, Lost, Move, NewBody, NodeCondition, NodeRow, NodeState, Page, Part,
     PartOutcome, Placed, Quarantine, RiskCursor, Upload, UploadId, User, UserId, Version,
     VersionId, Versioning,
@@ -269,18 +269,18 @@ rows! {
             bucket: &Arc<Bucket>,
             key: &str,
             version: Option<VersionId>,
-            if_match: Option<&str>,
+            condition: Option<&DeleteCondition>,
         ) -> Result<DeleteOutcome> {
             self.ask().await?;
             if self.is_late() {
                 let (database, bucket) = (Arc::clone(&self.database), Arc::clone(bucket));
-                let (key, if_match) = (key.to_owned(), if_match.map(str::to_owned));
+                let (key, condition) = (key.to_owned(), condition.cloned());
                 return Err(self.later("deletion", async move {
                     let model = &database.model;
-                    let _ = model.delete(&bucket, &key, version, if_match.as_deref()).await;
+                    let _ = model.delete(&bucket, &key, version, condition.as_ref()).await;
                 }));
             }
-            let outcome = self.database.model.delete(bucket, key, version, if_match).await;
+            let outcome = self.database.model.delete(bucket, key, version, condition).await;
             self.answer("deletion", outcome).await
         }
 

@@ -2,7 +2,8 @@
 
 use super::fixture::Fixture;
 use crate::meta::Meta;
-use crate::meta::types::{DeleteOutcome, VersionId, Versioning};
+use crate::meta::types::{DeleteCondition, DeleteOutcome, VersionId, Versioning};
+use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
 const NULL_DELETED: DeleteOutcome =
@@ -39,14 +40,60 @@ pub(super) async fn says_absent(meta: &dyn Meta) {
 
 pub(super) async fn deletes_only_the_matching_etag(meta: &dyn Meta) {
     let fixture = Fixture::new(meta).await;
-    let delete =
-        async |etag: &str| meta.delete(&fixture.bucket, "key", None, Some(etag)).await.unwrap();
-    assert_eq!(delete("*").await, DeleteOutcome::PreconditionFailed);
+    let delete = async |etag: &str| {
+        let wanted = DeleteCondition { if_match: Some(etag.to_owned()), ..Default::default() };
+        meta.delete(&fixture.bucket, "key", None, Some(&wanted)).await.unwrap()
+    };
+    assert_eq!(delete("*").await, DeleteOutcome::NoSuchKey);
+    assert_eq!(delete("e1").await, DeleteOutcome::NoSuchKey);
     fixture.put("key", "e1").await;
     assert_eq!(delete("e2").await, DeleteOutcome::PreconditionFailed);
     assert_eq!(delete("e1").await, NULL_DELETED);
     fixture.put("key", "e1").await;
     assert_eq!(delete("*").await, NULL_DELETED);
+}
+
+pub(super) async fn deletes_only_the_matching_size_and_time(meta: &dyn Meta) {
+    let fixture = Fixture::new(meta).await;
+    let delete = async |size: Option<u64>, modified: Option<OffsetDateTime>| {
+        let wanted = DeleteCondition { if_match: None, size, modified };
+        meta.delete(&fixture.bucket, "key", None, Some(&wanted)).await.unwrap()
+    };
+    assert_eq!(delete(Some(7), Some(OffsetDateTime::UNIX_EPOCH)).await, DeleteOutcome::Absent);
+    fixture.put("key", "e1").await;
+    let found = meta.find("bucket", "key", None).await.unwrap().version.unwrap();
+    let second = found.modified.replace_nanosecond(0).unwrap();
+    let other = second - Duration::SECOND;
+    for (size, modified) in
+        [(Some(99), None), (None, Some(other)), (Some(100), Some(other)), (Some(99), Some(second))]
+    {
+        let outcome = delete(size, modified).await;
+        assert_eq!(outcome, DeleteOutcome::PreconditionFailed, "{size:?} {modified:?}");
+    }
+    assert_eq!(delete(Some(100), Some(second)).await, NULL_DELETED);
+}
+
+/// Conditions are of the current version, also of a marker, whichever version is named.
+pub(super) async fn compares_with_the_current_version(meta: &dyn Meta) {
+    let fixture = Fixture::versioned(meta).await;
+    let (first, _) = fixture.put("key", "e1").await;
+    fixture.put("key", "e2").await;
+    let delete = async |version: Option<VersionId>, etag: Option<&str>, size: Option<u64>| {
+        let if_match = etag.map(str::to_owned);
+        let wanted = DeleteCondition { if_match, size, modified: None };
+        meta.delete(&fixture.bucket, "key", version, Some(&wanted)).await.unwrap()
+    };
+    assert_eq!(delete(Some(first), Some("e1"), None).await, DeleteOutcome::PreconditionFailed);
+    let deleted = DeleteOutcome::Deleted { version: first, was_marker: false };
+    assert_eq!(delete(Some(first), Some("e2"), None).await, deleted);
+    let marked = delete(None, Some("e2"), Some(100)).await;
+    assert!(matches!(marked, DeleteOutcome::MarkerAdded { .. }), "{marked:?}");
+    for (etag, size) in [(Some("*"), None), (Some("e2"), None), (None, Some(100))] {
+        let outcome = delete(None, etag, size).await;
+        assert_eq!(outcome, DeleteOutcome::PreconditionFailed, "{etag:?} {size:?}");
+    }
+    let again = delete(None, None, Some(0)).await;
+    assert!(matches!(again, DeleteOutcome::MarkerAdded { .. }), "{again:?}");
 }
 
 pub(super) async fn adds_a_marker_when_versions_are_kept(meta: &dyn Meta) {

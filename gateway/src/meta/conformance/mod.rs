@@ -51,6 +51,7 @@ cases! {
         refuses_a_write_without_its_lease, lets_last_modified_grow;
     delete:
         removes_the_only_version, says_absent, deletes_only_the_matching_etag,
+        deletes_only_the_matching_size_and_time, compares_with_the_current_version,
         adds_a_marker_when_versions_are_kept, replaces_the_null_version_when_suspended,
         promotes_the_version_below, removes_a_version_below_the_current_one;
     versions:

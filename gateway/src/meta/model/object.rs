@@ -4,13 +4,14 @@ use super::list;
 use super::state::State;
 use crate::chance;
 use crate::meta::types::{
-    BodyId, BodySource, Bucket, BucketId, Commit, CommitOutcome, Content, DeleteOutcome, Extent,
+    BodyId, BodySource, Bucket, BucketId, Commit, CommitOutcome, Content, DeleteCondition,
+    DeleteOutcome, Extent,
     Found, Headers, Key, ListQuery, Page, Version, VersionId, Versioning, WriteCondition,
 };
 use crate::meta::{EXTENTS_PER_PAGE, MetaError, Result};
 use crate::points::is_planted;
 use std::sync::Arc;
-use time::Duration;
+use time::{Duration, OffsetDateTime};
 
 /// Why a condition does not hold.
 pub(super) enum Refusal {
@@ -143,12 +144,13 @@ pub(super) fn delete(
     bucket: &Arc<Bucket>,
     key: &str,
     version: Option<VersionId>,
-    if_match: Option<&str>,
+    condition: Option<&DeleteCondition>,
 ) -> Result<DeleteOutcome> {
     let bucket = state.check_bucket(bucket)?;
-    let condition = WriteCondition { if_match: if_match.map(str::to_owned), if_none_match: None };
-    if check_condition(state, bucket.id, key, &condition).is_err() {
-        return Ok(DeleteOutcome::PreconditionFailed);
+    match condition.map_or(Ok(()), |wanted| check_delete(state, bucket.id, key, wanted)) {
+        Err(Refusal::NoSuchKey) => return Ok(DeleteOutcome::NoSuchKey),
+        Err(Refusal::Failed) => return Ok(DeleteOutcome::PreconditionFailed),
+        Ok(()) => {}
     }
     match version {
         None if bucket.versioning != Versioning::Off => {
@@ -158,6 +160,27 @@ pub(super) fn delete(
         None => Ok(remove(state, bucket.id, key, VersionId::Null)),
         Some(version) => Ok(remove(state, bucket.id, key, version)),
     }
+}
+
+/// Whether the current version may be deleted.
+fn check_delete(
+    state: &State,
+    bucket: BucketId,
+    key: &str,
+    wanted: &DeleteCondition,
+) -> std::result::Result<(), Refusal> {
+    let Some(current) = current(state, bucket, key) else {
+        return if wanted.if_match.is_some() { Err(Refusal::NoSuchKey) } else { Ok(()) };
+    };
+    let content = current.content.as_ref();
+    let is_etag = wanted.if_match.as_ref().is_none_or(|etag| {
+        content.is_some_and(|content| etag == "*" || *etag == content.etag)
+    });
+    let size = content.map_or(0, |content| content.size);
+    let is_size = wanted.size.is_none_or(|wanted| wanted == size);
+    let second = |time: OffsetDateTime| time.unix_timestamp();
+    let is_time = wanted.modified.is_none_or(|time| second(time) == second(current.modified));
+    if is_etag && is_size && is_time { Ok(()) } else { Err(Refusal::Failed) }
 }
 
 /// Removes one version; the newest of those that are left is the current one.

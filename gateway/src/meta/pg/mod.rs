@@ -32,7 +32,7 @@ mod users;
 
 use super::types::{
     AccessKey, Backlogs, BodyId, Bucket, BucketId, ChunkSet, Claimant, Commit, CommitOutcome,
-    CompleteOutcome, Completion, DeleteOutcome, Extent, ExtentCursor, Found, JobRow, JobStanding,
+    CompleteOutcome, Completion, DeleteCondition, DeleteOutcome, Extent, ExtentCursor, Found, JobRow, JobStanding,
     ListQuery, Lost, Move, NewBody, NodeCondition, NodeRow, NodeState, Page, Part, PartOutcome,
     Placed, Quarantine, RiskCursor, Upload, UploadId, User, UserId, Version, VersionId, Versioning,
 };
@@ -120,11 +120,11 @@ impl Meta for Pg {
         bucket: &Arc<Bucket>,
         key: &str,
         version: Option<VersionId>,
-        if_match: Option<&str>,
+        condition: Option<&DeleteCondition>,
     ) -> Result<DeleteOutcome> {
         call!(
             self.within("delete"),
-            object::delete::delete(&self.pool, bucket, key, version, if_match)
+            object::delete::delete(&self.pool, bucket, key, version, condition)
         )
     }
     async fn list_objects(&self, bucket: BucketId, query: &ListQuery) -> Result<Page<Version>> {

@@ -5,7 +5,7 @@
 use super::super::conformance::fixture::{Fixture, body, done, if_none_match, part, query};
 use super::super::testing::{TestDatabase, fresh_database};
 use super::super::types::{
-    BodySource, Bucket, Commit, CommitOutcome, CompleteOutcome, DeleteOutcome, PartOutcome,
+    BodySource, Bucket, Commit, CommitOutcome, CompleteOutcome, DeleteCondition, DeleteOutcome, PartOutcome,
     UploadId, VersionId, Versioning,
 };
 use super::super::{Meta, MetaError};
@@ -49,7 +49,7 @@ async fn hold_commit(held: &mut PgConnection, new: &Commit) {
 }
 
 async fn hold_delete(held: &mut PgConnection, bucket: &Bucket, key: &str) {
-    sqlx::query("select delete_v1($1, $2, $3, $4, false, null, $5, null)")
+    sqlx::query("select delete_v1($1, $2, $3, $4, false, null, $5, null, null, null)")
         .bind(bucket.id.0)
         .bind(bucket.config_epoch)
         .bind(key.as_bytes())
@@ -186,6 +186,24 @@ async fn a_crowd_on_one_key_gets_answers_in_time() {
     assert_eq!(conditional.unwrap(), CommitOutcome::Conflict);
     assert!(matches!(plain, Err(MetaError::Unavailable(_))), "{plain:?}");
     assert!(start.elapsed() < CALL_LIMIT);
+}
+
+#[tokio::test]
+async fn a_conditional_delete_sees_the_commit_it_waited_for() {
+    let database = fresh_database().await;
+    let fixture = Fixture::new(&database.pg).await;
+    fixture.put("key", "first").await;
+    let wanted = DeleteCondition { if_match: Some("first".to_owned()), ..Default::default() };
+    let mut held = begin(&database).await;
+    hold_commit(&mut held, &fixture.commit("key", "second")).await;
+    let crowded = database.pg.delete(&fixture.bucket, "key", None, Some(&wanted)).await;
+    assert_eq!(crowded.unwrap(), DeleteOutcome::Conflict);
+    let (pg, bucket) = (database.pg.clone(), fixture.bucket.clone());
+    let deleted =
+        waiting(async move { pg.delete(&bucket, "key", None, Some(&wanted)).await }).await;
+    held.commit().await.unwrap();
+    assert_eq!(deleted.await.unwrap().unwrap(), DeleteOutcome::PreconditionFailed);
+    assert_eq!(fixture.etag("key").await, Some("second".to_owned()));
 }
 
 #[tokio::test]

@@ -249,6 +249,18 @@ pub struct WriteCondition {
     pub if_none_match: Option<String>,
 }
 
+/// What must hold for the current version when a delete is carried out, whichever version that
+/// names. Size and time hold where the key is absent, as Amazon documents it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DeleteCondition {
+    /// `If-Match`: this ETag (without quotes), or `*`.
+    pub if_match: Option<String>,
+    /// `x-amz-if-match-size`; a delete marker has 0.
+    pub size: Option<u64>,
+    /// `x-amz-if-match-last-modified-time`, compared to the second.
+    pub modified: Option<OffsetDateTime>,
+}
+
 /// One version to be made visible.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Commit {
@@ -305,6 +317,10 @@ pub enum DeleteOutcome {
     },
     /// A condition failed: 412.
     PreconditionFailed,
+    /// `If-Match` on a key that does not exist: 404.
+    NoSuchKey,
+    /// Another write of the same key is under way and a condition was asked: 409.
+    Conflict,
 }
 
 /// A page of a list: entries and common prefixes in one byte order.

@@ -1,15 +1,19 @@
 //! `DeleteObjects`: up to a thousand deletes in one request, each with its own answer.
 
-use super::delete::delete_one;
+use super::commit;
+use super::delete::{delete_one, size};
 use crate::app::App;
-use crate::meta::types::Bucket;
+use crate::meta::types::{Bucket, DeleteCondition};
 use crate::s3::context::Context;
 use crate::s3::encode;
 use crate::s3::error::Error;
 use futures::{StreamExt as _, stream};
 use s3s::S3Error;
-use s3s::dto::{self, DeleteObjectsInput, DeleteObjectsOutput, DeletedObject, ObjectIdentifier};
+use s3s::dto::{
+    self, DeleteObjectsInput, DeleteObjectsOutput, DeletedObject, ETagCondition, ObjectIdentifier,
+};
 use std::sync::Arc;
+use time::OffsetDateTime;
 
 /// The most keys of one request, as on Amazon.
 const MAX_KEYS: usize = 1000;
@@ -50,6 +54,16 @@ pub(crate) async fn delete_many(
     })
 }
 
+/// What must hold for one of the keys.
+fn condition(object: &ObjectIdentifier) -> Result<DeleteCondition, Error> {
+    let etag = object.e_tag.clone().map(ETagCondition::ETag);
+    Ok(DeleteCondition {
+        if_match: commit::condition(etag.as_ref(), None).if_match,
+        size: object.size.map(size).transpose()?,
+        modified: object.last_modified_time.clone().map(OffsetDateTime::from),
+    })
+}
+
 async fn one(
     app: &App,
     context: &Context,
@@ -57,11 +71,9 @@ async fn one(
     object: ObjectIdentifier,
 ) -> Result<DeletedObject, dto::Error> {
     let version = object.version_id.as_deref();
-    let result = if object.size.is_some() || object.last_modified_time.is_some() {
-        Err(Error::NotImplemented("Size and LastModifiedTime in DeleteObjects"))
-    } else {
-        let if_match = object.e_tag.as_ref().map(dto::ETag::value);
-        delete_one(app, context, bucket, &object.key, version, if_match).await
+    let result = match condition(&object) {
+        Ok(wanted) => delete_one(app, context, bucket, &object.key, version, &wanted).await,
+        Err(error) => Err(error),
     };
     match result {
         Ok(deleted) => Ok(DeletedObject {

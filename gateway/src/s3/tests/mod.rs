@@ -3,6 +3,7 @@
 
 mod buckets;
 mod compatibility;
+mod conditions;
 mod copies;
 mod lists;
 mod objects;

@@ -1,8 +1,8 @@
 //! Deletes as S3 does: one call of `delete_v1`.
 
-use super::super::columns::{broken, key_lock, version_id, version_uuid};
-use super::super::error::from_sqlx;
-use crate::meta::types::{Bucket, DeleteOutcome, VersionId};
+use super::super::columns::{broken, key_lock, size_number, version_id, version_uuid};
+use super::super::error::{from_sqlx, is_lock_timeout};
+use crate::meta::types::{Bucket, DeleteCondition, DeleteOutcome, VersionId};
 use crate::meta::{MetaError, Result};
 use sqlx::PgPool;
 use uuid::Uuid;
@@ -12,11 +12,12 @@ pub(in crate::meta::pg) async fn delete(
     bucket: &Bucket,
     key: &str,
     version: Option<VersionId>,
-    if_match: Option<&str>,
+    condition: Option<&DeleteCondition>,
 ) -> Result<DeleteOutcome> {
-    let row = sqlx::query!(
+    let wanted = condition.cloned().unwrap_or_default();
+    let called = sqlx::query!(
         r#"select outcome as "outcome!", version as "version?", was_marker as "was_marker?"
-        from delete_v1($1, $2, $3, $4, $5, $6, $7, $8)"#,
+        from delete_v1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"#,
         bucket.id.0,
         bucket.config_epoch,
         key.as_bytes(),
@@ -24,11 +25,19 @@ pub(in crate::meta::pg) async fn delete(
         version.is_some(),
         version.and_then(version_uuid),
         Uuid::new_v4(),
-        if_match
+        wanted.if_match,
+        wanted.size.map(size_number).transpose()?,
+        wanted.modified
     )
     .fetch_one(pool)
-    .await
-    .map_err(from_sqlx)?;
+    .await;
+    let row = match called {
+        // A wait for the key is an answer where a condition was asked.
+        Err(error) if is_lock_timeout(&error) && wanted != DeleteCondition::default() => {
+            return Ok(DeleteOutcome::Conflict);
+        }
+        called => called.map_err(from_sqlx)?,
+    };
     let version = version_id(row.version);
     match row.outcome.as_str() {
         "absent" => Ok(DeleteOutcome::Absent),
@@ -39,6 +48,7 @@ pub(in crate::meta::pg) async fn delete(
         }
         "marker_added" => Ok(DeleteOutcome::MarkerAdded { version }),
         "precondition_failed" => Ok(DeleteOutcome::PreconditionFailed),
+        "no_such_key" => Ok(DeleteOutcome::NoSuchKey),
         other => Err(MetaError::Broken(format!("delete_v1 answered {other}"))),
     }
 }
