@@ -32,11 +32,13 @@ create table bucket (
     owner uuid not null,
     config_epoch bigint not null default 1,
     versioning smallint not null default 0 check (versioning between 0 and 2),
-    created timestamptz not null default clock_timestamp()
+    created timestamptz not null default clock_timestamp(),
+    tags text
 );
 comment on table bucket is 'A deleted and recreated bucket has another id.';
 comment on column bucket.config_epoch is 'Counts configuration changes; a commit names the one it was decided by.';
 comment on column bucket.versioning is '0 off (never enabled), 1 enabled, 2 suspended.';
+comment on column bucket.tags is 'As of object. No write is decided by them, so they do not count in config_epoch.';
 create index bucket_by_owner on bucket (owner, name);
 
 create table object (
@@ -55,6 +57,7 @@ create table object (
     checksum_kind smallint,
     checksum bytea,
     parts text,
+    tags text,
     primary key (bucket_id, key)
 ) with (fillfactor = 85);
 comment on table object is
@@ -65,6 +68,7 @@ comment on column object.modified is 'Last-Modified: grows with seq, whatever th
 comment on column object.body is 'Null for delete markers and empty objects.';
 comment on column object.headers is 'Stored headers as JSON text; not jsonb, which can''t hold every string.';
 comment on column object.parts is 'The parts of a multipart object as JSON text; null for others. Never read by lists.';
+comment on column object.tags is 'Tags as a JSON object in text; null: none. Never read by lists.';
 -- LIST reads this one only, so that a bucket full of markers lists as fast as an empty one.
 create index object_live on object (bucket_id, key) where not marker;
 
@@ -200,7 +204,7 @@ begin
         modified = p_new.modified, body = p_new.body, size = p_new.size, etag = p_new.etag,
         storage_class = p_new.storage_class, headers = p_new.headers,
         checksum_algorithm = p_new.checksum_algorithm, checksum_kind = p_new.checksum_kind,
-        checksum = p_new.checksum, parts = p_new.parts
+        checksum = p_new.checksum, parts = p_new.parts, tags = p_new.tags
         where o.bucket_id = p_new.bucket_id and o.key = p_new.key;
     if v_freed is not null then
         perform free_bodies_v1(array[v_freed]);
@@ -314,7 +318,7 @@ create function commit_v1(p_lease bigint, p_bucket bigint, p_epoch bigint,
     p_keys bytea[], p_locks bigint[], p_versions uuid[], p_bodies uuid[], p_shared boolean[],
     p_sizes bigint[], p_etags text[], p_classes text[], p_headers text[],
     p_checksum_algorithms smallint[], p_checksum_kinds smallint[], p_checksums bytea[],
-    p_parts text[], p_if_match text[], p_if_none_match text[],
+    p_parts text[], p_tags text[], p_if_match text[], p_if_none_match text[],
     p_extents_body uuid[], p_extents_id uuid[], p_extents_start bigint[], p_extents_size bigint[],
     p_extents_scheme smallint[], p_extents_missing smallint[], p_extents_nodes smallint[])
 returns table (ord integer, outcome text, version uuid, modified timestamptz)
@@ -336,10 +340,12 @@ begin
     v_now := clock_timestamp();
     with fresh as (
         insert into object (bucket_id, key, seq, version, marker, modified, body, size, etag,
-                storage_class, headers, checksum_algorithm, checksum_kind, checksum, parts)
+                storage_class, headers, checksum_algorithm, checksum_kind, checksum, parts,
+                tags)
             select p_bucket, p_keys[i], 1, case when v_versioning = 1 then p_versions[i] end, false,
                 v_now, p_bodies[i], p_sizes[i], p_etags[i], p_classes[i], p_headers[i],
-                p_checksum_algorithms[i], p_checksum_kinds[i], p_checksums[i], p_parts[i]
+                p_checksum_algorithms[i], p_checksum_kinds[i], p_checksums[i], p_parts[i],
+                p_tags[i]
             from generate_subscripts(p_keys, 1) i
             where p_if_match[i] is null and not p_shared[i]
             on conflict do nothing returning key)
@@ -361,7 +367,7 @@ begin
             if outcome = 'done' then
                 v_new := row(p_bucket, p_keys[i], 0, null, false, null, p_bodies[i], p_sizes[i],
                     p_etags[i], p_classes[i], p_headers[i], p_checksum_algorithms[i],
-                    p_checksum_kinds[i], p_checksums[i], p_parts[i])::object;
+                    p_checksum_kinds[i], p_checksums[i], p_parts[i], p_tags[i])::object;
                 v_new := put_head_v1(v_new, v_versioning, p_versions[i]);
                 version := v_new.version;
                 modified := v_new.modified;
@@ -446,7 +452,7 @@ begin
     end if;
     if not p_named and v_versioning <> 0 then
         v_new := row(p_bucket, p_key, 0, null, true, null, null, 0, '', 'STANDARD', '{}',
-            null, null, null, null)::object;
+            null, null, null, null, null)::object;
         v_new := put_head_v1(v_new, v_versioning, p_marker);
         outcome := 'marker_added';
         version := v_new.version;
@@ -454,6 +460,51 @@ begin
         version := case when p_named then p_version end;
         select r.was_marker into was_marker from remove_version_v1(p_bucket, p_key, version) r;
         outcome := case when found then 'deleted' else 'absent' end;
+    end if;
+    return next;
+end $$;
+
+-- Sets the tags of the current version, or with p_named of the version p_version (null: the null
+-- version). The lock of the key keeps them from a row that is being moved to noncurrent.
+create function set_tags_v1(p_bucket bigint, p_key bytea, p_lock bigint, p_named boolean,
+    p_version uuid, p_tags text)
+returns table (outcome text, version uuid, modified timestamptz)
+language plpgsql volatile
+set plan_cache_mode = force_generic_plan set lock_timeout = '2s'
+as $$
+#variable_conflict use_column
+declare
+    v_had record;
+begin
+    perform pg_advisory_xact_lock(p_lock);
+    select v.* into v_had from (
+        select true as is_current, o.seq, o.version, o.marker, o.modified from object o
+        where o.bucket_id = p_bucket and o.key = p_key
+            and (not p_named or o.version is not distinct from p_version)
+        union all
+        select false, n.seq, n.version, n.marker, n.modified from noncurrent n
+        where p_named and n.bucket_id = p_bucket and n.key = p_key and n.version = p_version
+        union all
+        select false, n.seq, n.version, n.marker, n.modified from noncurrent n
+        where p_named and p_version is null and n.bucket_id = p_bucket and n.key = p_key
+            and n.version is null) v;
+    if not found then
+        outcome := 'absent';
+        return next;
+        return;
+    end if;
+    outcome := case when v_had.marker then 'marker' else 'done' end;
+    version := v_had.version;
+    modified := v_had.modified;
+    if v_had.marker then
+        return next;
+        return;
+    end if;
+    if v_had.is_current then
+        update object o set tags = p_tags where o.bucket_id = p_bucket and o.key = p_key;
+    else
+        update noncurrent n set tags = p_tags
+            where n.bucket_id = p_bucket and n.key = p_key and n.seq = v_had.seq;
     end if;
     return next;
 end $$;

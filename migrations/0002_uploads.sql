@@ -8,6 +8,7 @@ create table upload (
     initiator uuid not null,
     storage_class text not null,
     headers text not null,
+    tags text,
     checksum_algorithm smallint,
     checksum_kind smallint,
     completed_at timestamptz,
@@ -141,7 +142,7 @@ end $$;
 create function complete_v1(p_upload uuid, p_bucket bigint, p_epoch bigint, p_key bytea,
     p_lock bigint, p_numbers integer[], p_etags text[], p_hash bytea, p_version uuid, p_body uuid,
     p_size bigint, p_etag text, p_class text, p_headers text, p_checksum_algorithm smallint,
-    p_checksum_kind smallint, p_checksum bytea, p_parts text, p_if_match text,
+    p_checksum_kind smallint, p_checksum bytea, p_parts text, p_tags text, p_if_match text,
     p_if_none_match text)
 returns table (outcome text, etag text, version uuid, modified timestamptz)
 language plpgsql volatile
@@ -175,7 +176,8 @@ begin
     if outcome = 'done' then
         perform join_parts_v1(p_upload, p_numbers, p_body);
         v_new := row(p_bucket, p_key, 0, null, false, null, p_body, p_size, p_etag, p_class,
-            p_headers, p_checksum_algorithm, p_checksum_kind, p_checksum, p_parts)::object;
+            p_headers, p_checksum_algorithm, p_checksum_kind, p_checksum, p_parts,
+            p_tags)::object;
         v_new := put_head_v1(v_new, v_versioning, p_version);
         etag := p_etag;
         version := v_new.version;

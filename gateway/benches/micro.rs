@@ -125,6 +125,7 @@ fn new_commit(lease: LeaseId, bucket: &Arc<Bucket>) -> Commit {
         storage_class: "STANDARD".to_owned(),
         headers: Headers::default(),
         checksum: None,
+        tags: std::collections::BTreeMap::new(),
         parts: Vec::new(),
     };
     Commit {

@@ -366,6 +366,37 @@ def versions():
     s3.delete_bucket(**bucket)
 
 
+def tags():
+    step("tags")
+    key = dict(Bucket=BUCKET, Key="tagged")
+    s3.put_object(**key, Body=b"1", Tagging="colour=blue&size=")
+    pairs = lambda answer: {tag["Key"]: tag["Value"] for tag in answer["TagSet"]}
+    assert pairs(s3.get_object_tagging(**key)) == {"colour": "blue", "size": ""}
+    assert s3.get_object(**key)["TagCount"] == 2
+    s3.put_object_tagging(**key, Tagging={"TagSet": [{"Key": "grün", "Value": "a b+c"}]})
+    copied = dict(Bucket=BUCKET, Key="tagged-copy")
+    s3.copy_object(**copied, CopySource=key)
+    assert pairs(s3.get_object_tagging(**copied)) == {"grün": "a b+c"}
+    s3.copy_object(**copied, CopySource=key, TaggingDirective="REPLACE", Tagging="a=b")
+    assert pairs(s3.get_object_tagging(**copied)) == {"a": "b"}
+    upload = dict(copied, UploadId=s3.create_multipart_upload(**copied, Tagging="c=d")["UploadId"])
+    etag = s3.upload_part(**upload, PartNumber=1, Body=b"two")["ETag"]
+    parts = {"Parts": [{"PartNumber": 1, "ETag": etag}]}
+    s3.complete_multipart_upload(**upload, MultipartUpload=parts)
+    assert pairs(s3.get_object_tagging(**copied)) == {"c": "d"}
+    s3.delete_object_tagging(**key)
+    assert s3.get_object_tagging(**key)["TagSet"] == []
+    many = {"TagSet": [{"Key": str(number), "Value": "v"} for number in range(11)]}
+    refused("BadRequest", s3.put_object_tagging, **key, Tagging=many)
+    long = {"TagSet": [{"Key": "k" * 129, "Value": "v"}]}
+    refused("InvalidTag", s3.put_object_tagging, **key, Tagging=long)
+    refused("NoSuchTagSet", s3.get_bucket_tagging, Bucket=BUCKET)
+    s3.put_bucket_tagging(Bucket=BUCKET, Tagging=many)
+    assert len(pairs(s3.get_bucket_tagging(Bucket=BUCKET))) == 11
+    s3.delete_bucket_tagging(Bucket=BUCKET)
+    refused("NoSuchTagSet", s3.get_bucket_tagging, Bucket=BUCKET)
+
+
 def presigned():
     step("presigned links")
     signing = client(signature_version="s3v4")
@@ -423,6 +454,7 @@ def main():
     copies()
     lists()
     versions()
+    tags()
     presigned()
     deletes()
 

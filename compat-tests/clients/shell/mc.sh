@@ -73,6 +73,16 @@ refused "" mc rb "$old"
 mc rm --recursive --versions --force "$old/" >/dev/null
 mc rb "$old"
 
+step "tags are set, listed and removed"
+mc tag set "six/$BUCKET/big" "colour=blue&size=large"
+contains "$(mc tag list "six/$BUCKET/big")" "blue"
+mc tag set "six/$BUCKET" "team=storage"
+contains "$(mc tag list "six/$BUCKET")" "storage"
+mc tag remove "six/$BUCKET/big"
+lacks "$(mc tag list "six/$BUCKET/big" 2>&1 || true)" "blue"
+mc tag remove "six/$BUCKET"
+refused "" mc tag list "six/$BUCKET"
+
 step "health is told"
 mc ready six
 

@@ -8,8 +8,13 @@ use quick_xml::events::{BytesStart, Event};
 const MAX_ATTRIBUTES: usize = 8;
 
 /// The documents of requests. An operation more is a word more here.
-const ROOTS: &[&str] =
-    &["CompleteMultipartUpload", "CreateBucketConfiguration", "Delete", "VersioningConfiguration"];
+const ROOTS: &[&str] = &[
+    "CompleteMultipartUpload",
+    "CreateBucketConfiguration",
+    "Delete",
+    "Tagging",
+    "VersioningConfiguration",
+];
 
 /// What stands in an element that holds elements; all others hold text. That an element can't hold
 /// itself bounds the depth of a document.
@@ -22,6 +27,8 @@ const CHILDREN: &[(&str, &[&str])] = &[
     ("Object", &["ETag", "Key", "LastModifiedTime", "Size", "VersionId"]),
     ("Part", PART),
     ("Tag", &["Key", "Value"]),
+    ("TagSet", &["Tag"]),
+    ("Tagging", &["TagSet"]),
     ("Tags", &["Tag"]),
     ("VersioningConfiguration", &["MfaDelete", "Status"]),
 ];

@@ -86,6 +86,7 @@ impl World {
             storage_class: "STANDARD".to_owned(),
             headers: Headers::default(),
             checksum: None,
+            tags: std::collections::BTreeMap::new(),
             parts: Vec::new(),
         };
         let body = NewBody { id: BodyId(Uuid::new_v4()), extents: vec![extent.clone()] };

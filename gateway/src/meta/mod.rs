@@ -23,9 +23,10 @@ use std::time::Duration;
 use time::OffsetDateTime;
 use types::{
     AccessKey, Backlogs, BodyId, Bucket, BucketId, ChunkSet, Claimant, Commit, CommitOutcome,
-    CompleteOutcome, Completion, DeleteCondition, DeleteOutcome, Extent, ExtentCursor, Found, JobRow, JobStanding,
-    ListQuery, Lost, Move, NewBody, NodeCondition, NodeRow, NodeState, Page, Part, PartOutcome,
-    Placed, Quarantine, RiskCursor, Upload, UploadId, User, UserId, Version, VersionId, Versioning,
+    CompleteOutcome, Completion, DeleteCondition, DeleteOutcome, Extent, ExtentCursor, Found,
+    JobRow, JobStanding, ListQuery, Lost, Move, NewBody, NodeCondition, NodeRow, NodeState, Page,
+    Part, PartOutcome, Placed, Quarantine, RiskCursor, TagOutcome, Tags, Upload, UploadId, User,
+    UserId, Version, VersionId, Versioning,
 };
 
 /// The most extents that one look-up returns; a longer body is read page by page.
@@ -114,6 +115,10 @@ pub trait Meta: Send + Sync + 'static {
     ) -> Result<Page<Bucket>>;
     /// Changes the versioning state and counts `config_epoch` up.
     async fn set_versioning(&self, bucket: BucketId, versioning: Versioning) -> Result<()>;
+    /// The tags of a bucket.
+    async fn bucket_tags(&self, bucket: BucketId) -> Result<Tags>;
+    /// Gives a bucket these tags and no others.
+    async fn set_bucket_tags(&self, bucket: BucketId, tags: &Tags) -> Result<()>;
 
     // --- objects ---
 
@@ -134,6 +139,14 @@ pub trait Meta: Send + Sync + 'static {
         version: Option<VersionId>,
         condition: Option<&DeleteCondition>,
     ) -> Result<DeleteOutcome>;
+    /// Gives a version of a key (`None`: the current one) these tags and no others.
+    async fn set_tags(
+        &self,
+        bucket: BucketId,
+        key: &str,
+        version: Option<VersionId>,
+        tags: &Tags,
+    ) -> Result<TagOutcome>;
     /// A page of current versions without markers.
     async fn list_objects(&self, bucket: BucketId, query: &ListQuery) -> Result<Page<Version>>;
     /// A page of all versions and markers, newest first within a key. `after_version` continues

@@ -112,6 +112,10 @@ pub(crate) enum Error {
     InvalidPartOrder,
     #[error("The XML you provided was not well-formed or did not validate against our schema")]
     MalformedXml,
+    #[error("{0}")]
+    InvalidTag(&'static str),
+    #[error("{0}")]
+    TooManyTags(&'static str),
     #[error("The Versioning element must be specified")]
     IllegalVersioning,
     #[error("You must provide the Content-Length HTTP header.")]
@@ -184,6 +188,8 @@ impl Error {
             Self::InvalidPartOrder => (C::InvalidPartOrder, S::BAD_REQUEST),
             Self::MalformedXml => (C::MalformedXML, S::BAD_REQUEST),
             Self::IllegalVersioning => (C::IllegalVersioningConfigurationException, S::BAD_REQUEST),
+            Self::InvalidTag(_) => (C::InvalidTag, S::BAD_REQUEST),
+            Self::TooManyTags(_) => (custom("BadRequest"), S::BAD_REQUEST),
             Self::MissingContentLength => (C::MissingContentLength, S::LENGTH_REQUIRED),
             Self::IncompleteBody => (C::IncompleteBody, S::BAD_REQUEST),
             Self::InvalidDigest => (C::InvalidDigest, S::BAD_REQUEST),

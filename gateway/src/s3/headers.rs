@@ -74,7 +74,6 @@ pub(crate) fn refuse_unoffered(context: &Context) -> Result<(), Error> {
 fn check_offered(name: &str, value: &str, is_delete: bool) -> Result<(), Error> {
     match name {
         "x-amz-acl" => check_acl(value),
-        "x-amz-tagging" if !value.is_empty() => Err(Error::NotImplemented("x-amz-tagging")),
         "x-amz-write-offset-bytes" => Err(Error::NotImplemented("x-amz-write-offset-bytes")),
         "x-amz-bucket-object-lock-enabled" if value.eq_ignore_ascii_case("true") => {
             Err(Error::NotImplemented("x-amz-bucket-object-lock-enabled"))
@@ -131,7 +130,6 @@ mod tests {
     #[test]
     fn what_is_not_offered_is_refused_by_name() {
         for (name, value) in [
-            ("x-amz-tagging", "a=b"),
             ("x-amz-grant-read", "id=1"),
             ("x-amz-server-side-encryption", "AES256"),
             ("x-amz-server-side-encryption-customer-key", "k"),
@@ -146,7 +144,7 @@ mod tests {
             assert!(matches!(error, Error::NotImplemented(_)), "{name}: {error}");
         }
         for (name, value) in [
-            ("x-amz-tagging", ""),
+            ("x-amz-tagging", "a=b"),
             ("x-amz-acl", "private"),
             ("x-amz-acl", "bucket-owner-full-control"),
             ("x-amz-bucket-object-lock-enabled", "false"),

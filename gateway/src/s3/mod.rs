@@ -27,6 +27,7 @@ mod precondition;
 mod probe;
 mod range;
 mod storage_class;
+mod tags;
 mod time;
 
 #[cfg(test)]

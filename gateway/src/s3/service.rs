@@ -51,6 +51,9 @@ operations! {
     get_bucket_location(GetBucketLocationInput) -> GetBucketLocationOutput = bucket::location::location;
     get_bucket_versioning(GetBucketVersioningInput) -> GetBucketVersioningOutput = bucket::versioning::versioning;
     put_bucket_versioning(PutBucketVersioningInput) -> PutBucketVersioningOutput = bucket::versioning::set_versioning;
+    get_bucket_tagging(GetBucketTaggingInput) -> GetBucketTaggingOutput = bucket::tags::get;
+    put_bucket_tagging(PutBucketTaggingInput) -> PutBucketTaggingOutput = bucket::tags::put;
+    delete_bucket_tagging(DeleteBucketTaggingInput) -> DeleteBucketTaggingOutput = bucket::tags::delete;
 
     put_object(PutObjectInput) -> PutObjectOutput = object::put::put;
     get_object(GetObjectInput) -> GetObjectOutput = object::get::get;
@@ -59,6 +62,9 @@ operations! {
     delete_objects(DeleteObjectsInput) -> DeleteObjectsOutput = object::delete_many::delete_many;
     copy_object(CopyObjectInput) -> CopyObjectOutput = object::copy::copy;
     get_object_attributes(GetObjectAttributesInput) -> GetObjectAttributesOutput = object::attributes::attributes;
+    get_object_tagging(GetObjectTaggingInput) -> GetObjectTaggingOutput = object::tags::get;
+    put_object_tagging(PutObjectTaggingInput) -> PutObjectTaggingOutput = object::tags::put;
+    delete_object_tagging(DeleteObjectTaggingInput) -> DeleteObjectTaggingOutput = object::tags::delete;
 
     create_multipart_upload(CreateMultipartUploadInput) -> CreateMultipartUploadOutput = upload::create::create;
     upload_part(UploadPartInput) -> UploadPartOutput = upload::part::part;
@@ -67,7 +73,6 @@ operations! {
     abort_multipart_upload(AbortMultipartUploadInput) -> AbortMultipartUploadOutput = upload::abort::abort;
 
     get_object_acl(GetObjectAclInput) -> GetObjectAclOutput = object::probes::acl;
-    get_object_tagging(GetObjectTaggingInput) -> GetObjectTaggingOutput = object::probes::tagging;
     get_object_legal_hold(GetObjectLegalHoldInput) -> GetObjectLegalHoldOutput = object::probes::legal_hold;
     get_object_retention(GetObjectRetentionInput) -> GetObjectRetentionOutput = object::probes::retention;
 
@@ -76,7 +81,6 @@ operations! {
     get_bucket_policy_status(GetBucketPolicyStatusInput) -> GetBucketPolicyStatusOutput = bucket::probes::policy_status;
     get_bucket_cors(GetBucketCorsInput) -> GetBucketCorsOutput = bucket::probes::cors;
     get_bucket_lifecycle_configuration(GetBucketLifecycleConfigurationInput) -> GetBucketLifecycleConfigurationOutput = bucket::probes::lifecycle;
-    get_bucket_tagging(GetBucketTaggingInput) -> GetBucketTaggingOutput = bucket::probes::tagging;
     get_bucket_encryption(GetBucketEncryptionInput) -> GetBucketEncryptionOutput = bucket::probes::encryption;
     get_public_access_block(GetPublicAccessBlockInput) -> GetPublicAccessBlockOutput = bucket::probes::public_access_block;
     get_bucket_ownership_controls(GetBucketOwnershipControlsInput) -> GetBucketOwnershipControlsOutput = bucket::probes::ownership_controls;

@@ -7,10 +7,10 @@ use super::world::World;
 use crate::meta::model::Model;
 use crate::meta::types::{
     AccessKey, Backlogs, BodyId, BodySource, Bucket, BucketId, ChunkSet, Claimant, Commit,
-    CommitOutcome, CompleteOutcome, Completion, DeleteCondition, DeleteOutcome, Extent, ExtentCursor, Found, JobRow,
-    JobStanding, ListQuery, Lost, Move, NewBody, NodeCondition, NodeRow, NodeState, Page, Part,
-    PartOutcome, Placed, Quarantine, RiskCursor, Upload, UploadId, User, UserId, Version,
-    VersionId, Versioning,
+    CommitOutcome, CompleteOutcome, Completion, DeleteCondition, DeleteOutcome, Extent,
+    ExtentCursor, Found, JobRow, JobStanding, ListQuery, Lost, Move, NewBody, NodeCondition,
+    NodeRow, NodeState, Page, Part, PartOutcome, Placed, Quarantine, RiskCursor, TagOutcome, Tags,
+    Upload, UploadId, User, UserId, Version, VersionId, Versioning,
 };
 use crate::meta::{FreedBody, Meta, MetaError, Renewal, Result};
 use async_trait::async_trait;
@@ -330,6 +330,9 @@ rows! {
     delete_bucket(bucket: BucketId) -> ();
     buckets(owner: UserId, prefix: &str, after: Option<&str>, limit: usize) -> Page<Bucket>;
     set_versioning(bucket: BucketId, versioning: Versioning) -> ();
+    bucket_tags(bucket: BucketId) -> Tags;
+    set_bucket_tags(bucket: BucketId, tags: &Tags) -> ();
+    set_tags(bucket: BucketId, key: &str, version: Option<VersionId>, tags: &Tags) -> TagOutcome;
     find(bucket: &str, key: &str, version: Option<VersionId>) -> Found;
     extents(body: BodyId, from: u64) -> Vec<Extent>;
     list_objects(bucket: BucketId, query: &ListQuery) -> Page<Version>;

@@ -95,6 +95,7 @@ impl Cluster {
             storage_class: "STANDARD".to_owned(),
             headers: Headers::default(),
             checksum: None,
+            tags: std::collections::BTreeMap::new(),
             parts: Vec::new(),
         };
         let outcome = self.model.commit(Commit {

@@ -80,13 +80,17 @@ impl Head<'_> {
         *self.method == Method::PUT
             && self.place() == Place::Object
             && !self.headers.contains_key("x-amz-copy-source")
+            && !self.has("tagging")
     }
 
     /// The XML document that the body is, if it is one.
     pub fn document(&self) -> Option<DocumentKind> {
         match (self.method.as_str(), self.place()) {
-            ("PUT", Place::Bucket) if self.has("versioning") => Some(DocumentKind::Setting),
+            ("PUT", Place::Bucket) if self.has("versioning") || self.has("tagging") => {
+                Some(DocumentKind::Setting)
+            }
             ("PUT", Place::Bucket) => Some(DocumentKind::OfTarget),
+            ("PUT", Place::Object) if self.has("tagging") => Some(DocumentKind::Setting),
             ("POST", Place::Bucket) => self.has("delete").then_some(DocumentKind::Delete),
             ("POST", Place::Object) => self.has("uploadId").then_some(DocumentKind::OfTarget),
             _ => None,

@@ -242,6 +242,7 @@ impl World {
             storage_class: String::new(),
             headers: Headers::default(),
             checksum: None,
+            tags: std::collections::BTreeMap::new(),
             parts: Vec::new(),
         };
         let (bucket, key) = (self.bucket.clone(), key.to_owned());

@@ -80,6 +80,7 @@ impl World {
             storage_class: "STANDARD".to_owned(),
             headers: Headers::default(),
             checksum: None,
+            tags: std::collections::BTreeMap::new(),
             parts: Vec::new(),
         };
         let commit = Commit {

@@ -98,6 +98,7 @@ impl World {
             storage_class: "STANDARD".to_owned(),
             headers: Headers::default(),
             checksum: None,
+            tags: std::collections::BTreeMap::new(),
             parts: Vec::new(),
         };
         let commit = Commit {

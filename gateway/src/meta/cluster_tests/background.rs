@@ -87,6 +87,7 @@ async fn what_waits_is_counted(meta: &dyn Meta) {
         started: OffsetDateTime::UNIX_EPOCH,
         storage_class: "STANDARD".to_owned(),
         headers: Headers::default(),
+        tags: std::collections::BTreeMap::new(),
         checksum: None,
         initiator: UserId(Uuid::nil()),
     };

@@ -79,6 +79,7 @@ fn content(size: u64) -> Content {
         storage_class: "STANDARD".to_owned(),
         headers: super::types::Headers::default(),
         checksum: None,
+        tags: std::collections::BTreeMap::new(),
         parts: Vec::new(),
     }
 }

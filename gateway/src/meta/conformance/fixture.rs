@@ -88,6 +88,7 @@ impl<'a> Fixture<'a> {
             started: OffsetDateTime::UNIX_EPOCH,
             storage_class: "STANDARD".to_owned(),
             headers: Headers::default(),
+            tags: std::collections::BTreeMap::new(),
             checksum: None,
             initiator: OWNER,
         };
@@ -142,6 +143,7 @@ pub(crate) fn content(size: u64, etag: &str) -> Content {
         storage_class: "STANDARD".to_owned(),
         headers: Headers::default(),
         checksum: None,
+        tags: std::collections::BTreeMap::new(),
         parts: Vec::new(),
     }
 }

@@ -151,6 +151,7 @@ pub(super) async fn leaves_headers_and_parts_out(meta: &dyn Meta) {
     let commit = fixture.commit("key", "e");
     let content = Content {
         headers: Headers { cache_control: Some("no-store".to_owned()), ..Headers::default() },
+        tags: [("k".to_owned(), "v".to_owned())].into(),
         parts: vec![ObjectPart { number: 1, size: 100, checksum: None }],
         ..commit.content.clone()
     };

@@ -8,6 +8,7 @@ pub(super) mod fixture;
 mod list;
 mod object;
 mod random;
+mod tags;
 mod upload;
 mod versions;
 
@@ -67,6 +68,9 @@ cases! {
         checks_the_condition, gives_up_and_frees, completes_an_empty_object,
         f35_expires_only_idle_ones, lists_uploads_in_pages, lists_parts_in_pages,
         belongs_to_one_key;
+    tags:
+        come_with_a_version_and_stay_with_it, are_set_on_one_version,
+        are_not_set_on_what_is_not_there, come_from_the_start_of_an_upload, are_kept_by_a_bucket;
     checks:
         does_one_after_the_other, keeps_a_bounded_number, walks_by_extent, keeps_findings,
         names_what_it_found, names_a_bounded_number, names_what_was_completed_since;

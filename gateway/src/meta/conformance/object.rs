@@ -26,6 +26,7 @@ pub(super) async fn stores_and_finds_everything(meta: &dyn Meta) {
             kind: ChecksumType::FullObject,
             value: vec![0, 255, 3],
         }),
+        tags: [("k".to_owned(), "v".to_owned())].into(),
         parts: vec![
             ObjectPart { number: 1, size: 70, checksum: Some(vec![1, 2]) },
             ObjectPart { number: 7, size: 30, checksum: None },

@@ -34,6 +34,11 @@ enum Step {
         key: usize,
         version: Option<usize>,
     },
+    Tag {
+        key: usize,
+        version: Option<usize>,
+        value: u8,
+    },
     SetVersioning(bool),
     List {
         prefix: usize,
@@ -74,6 +79,8 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (key(), key()).prop_map(|(from, to)| Step::Copy { from, to }),
         4 => (key(), proptest::option::of(0..6_usize))
             .prop_map(|(key, version)| Step::Delete { key, version }),
+        2 => (key(), proptest::option::of(0..4_usize), 0..3_u8)
+            .prop_map(|(key, version, value)| Step::Tag { key, version, value }),
         1 => any::<bool>().prop_map(Step::SetVersioning),
         2 => (0..4_usize, any::<bool>(), after(), 0..5_usize).prop_map(
             |(prefix, delimiter, after, limit)| Step::List { prefix, delimiter, after, limit }),
@@ -156,6 +163,7 @@ impl<'a> Run<'a> {
             Step::Put { key, etag, condition } => self.put(*key, *etag, *condition).await,
             Step::Copy { from, to } => self.copy(*from, *to).await,
             Step::Delete { key, version } => self.delete(*key, *version).await,
+            Step::Tag { key, version, value } => self.tag(*key, *version, *value).await,
             Step::SetVersioning(enabled) => {
                 let state = if *enabled { Versioning::Enabled } else { Versioning::Suspended };
                 self.fixture.set_versioning(state).await;
@@ -249,6 +257,14 @@ impl<'a> Run<'a> {
         self.note(&format!("delete {key}"), &format!("{answer:?}"));
     }
 
+    async fn tag(&mut self, key: usize, version: Option<usize>, value: u8) {
+        let version = version.map(|back| self.version_of(key, back));
+        let tags = [("k".to_owned(), value.to_string())].into();
+        let bucket = self.fixture.bucket.id;
+        let answer = self.fixture.meta.set_tags(bucket, KEYS[key], version, &tags).await;
+        self.note(&format!("tag {key}"), &format!("{answer:?}"));
+    }
+
     fn upload(&self, upload: usize) -> Option<(usize, UploadId)> {
         self.uploads.iter().rev().nth(upload).copied()
     }
@@ -299,7 +315,9 @@ impl<'a> Run<'a> {
             let found = self.fixture.meta.find("bucket", &version.key, id).await.unwrap();
             let extents: Vec<_> =
                 found.extents.iter().map(|extent| (extent.start, extent.size)).collect();
-            self.note(&version.key, &format!("{extents:?}"));
+            let content = found.version.and_then(|version| version.content);
+            let tags = content.map(|content| content.tags);
+            self.note(&version.key, &format!("{extents:?} {tags:?}"));
         }
         let freed = self.fixture.freed().await.len();
         self.note("freed", &freed.to_string());

@@ -1,7 +1,7 @@
 //! Buckets.
 
 use super::state::State;
-use crate::meta::types::{Bucket, BucketId, Page, UserId, Versioning};
+use crate::meta::types::{Bucket, BucketId, Page, Tags, UserId, Versioning};
 use crate::meta::{MetaError, Result};
 
 pub(super) fn create_bucket(state: &mut State, name: &str, owner: UserId) -> Result<Bucket> {
@@ -35,6 +35,7 @@ pub(super) fn delete_bucket(state: &mut State, bucket: BucketId) -> Result<()> {
         return Err(MetaError::BucketNotEmpty);
     }
     state.buckets.remove(&bucket);
+    state.bucket_tags.remove(&bucket);
     Ok(())
 }
 
@@ -67,5 +68,20 @@ pub(super) fn set_versioning(
     let bucket = state.buckets.get_mut(&bucket).ok_or(MetaError::NoSuchBucket)?;
     bucket.versioning = versioning;
     bucket.config_epoch += 1;
+    Ok(())
+}
+
+pub(super) fn bucket_tags(state: &mut State, bucket: BucketId) -> Result<Tags> {
+    if !state.buckets.contains_key(&bucket) {
+        return Err(MetaError::NoSuchBucket);
+    }
+    Ok(state.bucket_tags.get(&bucket).cloned().unwrap_or_default())
+}
+
+pub(super) fn set_bucket_tags(state: &mut State, bucket: BucketId, tags: &Tags) -> Result<()> {
+    if !state.buckets.contains_key(&bucket) {
+        return Err(MetaError::NoSuchBucket);
+    }
+    state.bucket_tags.insert(bucket, tags.clone());
     Ok(())
 }

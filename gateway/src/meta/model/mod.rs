@@ -20,9 +20,10 @@ mod users;
 
 use super::types::{
     AccessKey, Backlogs, BodyId, Bucket, BucketId, ChunkSet, Claimant, Commit, CommitOutcome,
-    CompleteOutcome, Completion, DeleteCondition, DeleteOutcome, Extent, ExtentCursor, Found, JobRow, JobStanding,
-    ListQuery, Lost, Move, NewBody, NodeCondition, NodeRow, NodeState, Page, Part, PartOutcome,
-    Placed, Quarantine, RiskCursor, Upload, UploadId, User, UserId, Version, VersionId, Versioning,
+    CompleteOutcome, Completion, DeleteCondition, DeleteOutcome, Extent, ExtentCursor, Found,
+    JobRow, JobStanding, ListQuery, Lost, Move, NewBody, NodeCondition, NodeRow, NodeState, Page,
+    Part, PartOutcome, Placed, Quarantine, RiskCursor, TagOutcome, Tags, Upload, UploadId, User,
+    UserId, Version, VersionId, Versioning,
 };
 use super::{FreedBody, Meta, Renewal, Result};
 use async_trait::async_trait;
@@ -80,6 +81,12 @@ impl Meta for Model {
     async fn set_versioning(&self, bucket: BucketId, versioning: Versioning) -> Result<()> {
         bucket::set_versioning(&mut self.state(), bucket, versioning)
     }
+    async fn bucket_tags(&self, bucket: BucketId) -> Result<Tags> {
+        bucket::bucket_tags(&mut self.state(), bucket)
+    }
+    async fn set_bucket_tags(&self, bucket: BucketId, tags: &Tags) -> Result<()> {
+        bucket::set_bucket_tags(&mut self.state(), bucket, tags)
+    }
     async fn commit(&self, commit: Commit) -> Result<CommitOutcome> {
         object::commit(&mut self.state(), commit)
     }
@@ -97,6 +104,15 @@ impl Meta for Model {
         condition: Option<&DeleteCondition>,
     ) -> Result<DeleteOutcome> {
         object::delete(&mut self.state(), bucket, key, version, condition)
+    }
+    async fn set_tags(
+        &self,
+        bucket: BucketId,
+        key: &str,
+        version: Option<VersionId>,
+        tags: &Tags,
+    ) -> Result<TagOutcome> {
+        object::set_tags(&mut self.state(), bucket, key, version, tags)
     }
     async fn list_objects(&self, bucket: BucketId, query: &ListQuery) -> Result<Page<Version>> {
         object::list_objects(&mut self.state(), bucket, query)

@@ -5,8 +5,8 @@ use super::state::State;
 use crate::chance;
 use crate::meta::types::{
     BodyId, BodySource, Bucket, BucketId, Commit, CommitOutcome, Content, DeleteCondition,
-    DeleteOutcome, Extent,
-    Found, Headers, Key, ListQuery, Page, Version, VersionId, Versioning, WriteCondition,
+    DeleteOutcome, Extent, Found, Headers, Key, ListQuery, Page, TagOutcome, Tags, Version,
+    VersionId, Versioning, WriteCondition,
 };
 use crate::meta::{EXTENTS_PER_PAGE, MetaError, Result};
 use crate::points::is_planted;
@@ -173,9 +173,10 @@ fn check_delete(
         return if wanted.if_match.is_some() { Err(Refusal::NoSuchKey) } else { Ok(()) };
     };
     let content = current.content.as_ref();
-    let is_etag = wanted.if_match.as_ref().is_none_or(|etag| {
-        content.is_some_and(|content| etag == "*" || *etag == content.etag)
-    });
+    let is_etag = wanted
+        .if_match
+        .as_ref()
+        .is_none_or(|etag| content.is_some_and(|content| etag == "*" || *etag == content.etag));
     let size = content.map_or(0, |content| content.size);
     let is_size = wanted.size.is_none_or(|wanted| wanted == size);
     let second = |time: OffsetDateTime| time.unix_timestamp();
@@ -200,6 +201,28 @@ fn remove(state: &mut State, bucket: BucketId, key: &str, version: VersionId) ->
     }
     state.free_body(removed.body);
     DeleteOutcome::Deleted { version, was_marker: removed.content.is_none() }
+}
+
+#[allow(clippy::unnecessary_wraps)] // As PostgreSQL's, which may fail.
+pub(super) fn set_tags(
+    state: &mut State,
+    bucket: BucketId,
+    key: &str,
+    version: Option<VersionId>,
+    tags: &Tags,
+) -> Result<TagOutcome> {
+    let history = state.versions.get_mut(&(bucket, key.to_owned()));
+    let found = history.and_then(|history| match version {
+        None => history.last_mut(),
+        Some(id) => history.iter_mut().find(|version| version.version == id),
+    });
+    let Some(found) = found else { return Ok(TagOutcome::Absent) };
+    let (version, modified) = (found.version, found.modified);
+    let Some(content) = &mut found.content else {
+        return Ok(TagOutcome::Marker { version, modified });
+    };
+    content.tags.clone_from(tags);
+    Ok(TagOutcome::Done { version })
 }
 
 #[allow(clippy::unnecessary_wraps)] // As PostgreSQL's, which may fail.
@@ -242,11 +265,12 @@ fn histories(state: &State, bucket: BucketId) -> impl Iterator<Item = (&Key, &Ve
         .map(|((_, key), all)| (key, all))
 }
 
-/// A version as lists show it: without headers and parts.
+/// A version as lists show it: without headers, parts and tags.
 fn listed(version: &Version) -> Version {
     let content = version.content.clone().map(|content| Content {
         headers: Headers::default(),
         parts: Vec::new(),
+        tags: Tags::new(),
         ..content
     });
     Version { content, ..version.clone() }

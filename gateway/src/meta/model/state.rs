@@ -1,7 +1,7 @@
 //! All rows of the model.
 
 use crate::meta::types::{
-    BodyId, Bucket, BucketId, CompleteOutcome, Extent, Key, NewBody, Part, Upload, UploadId,
+    BodyId, Bucket, BucketId, CompleteOutcome, Extent, Key, NewBody, Part, Tags, Upload, UploadId,
     Version,
 };
 use crate::meta::{MetaError, Result};
@@ -15,6 +15,8 @@ use tokio::time::Instant;
 #[derive(Debug, Default)]
 pub(super) struct State {
     pub(super) buckets: BTreeMap<BucketId, Bucket>,
+    /// The tags of the buckets that have any.
+    pub(super) bucket_tags: BTreeMap<BucketId, Tags>,
     /// The last bucket number given; none is given twice.
     pub(super) last_bucket: i64,
     /// Every key's versions, oldest first; the last one is the current one. Never empty.

@@ -6,7 +6,7 @@ use super::state::{Completed, PartRow, State, UploadRow};
 use crate::chance;
 use crate::meta::types::{
     BodyId, Bucket, BucketId, CompleteOutcome, Completion, Extent, ListQuery, NewBody, Page, Part,
-    PartOutcome, Upload, UploadId,
+    PartOutcome, Tags, Upload, UploadId,
 };
 use crate::meta::{MetaError, Result};
 use crate::points::is_planted;
@@ -225,7 +225,7 @@ pub(super) fn list_uploads(
         .uploads
         .values()
         .filter(|row| row.completed.is_none() && row.upload.bucket == bucket)
-        .map(|row| row.upload.clone())
+        .map(|row| Upload { tags: Tags::new(), ..row.upload.clone() })
         .collect();
     open.sort_by(|one, other| (&one.key, one.id).cmp(&(&other.key, other.id)));
     let open = open.into_iter().map(|upload| (upload.key.clone(), upload));

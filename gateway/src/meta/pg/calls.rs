@@ -12,6 +12,15 @@ use std::future::Future;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
+/// Awaits a call in the place where it is made: moving it on would copy kilobytes.
+macro_rules! call {
+    ($self:ident.$how:ident($name:literal), $call:expr) => {{
+        let call = std::pin::pin!($call);
+        $self.calls.$how($name, call).await
+    }};
+}
+pub(super) use call;
+
 /// The operations, as [`crate::meta::Meta`] and [`crate::meta::checks::Checks`] have them.
 const OPERATIONS: &[&str] = &[
     "abort_upload",
@@ -19,6 +28,7 @@ const OPERATIONS: &[&str] = &[
     "backlogs",
     "begin_lease",
     "bucket",
+    "bucket_tags",
     "buckets",
     "check",
     "claim_job",
@@ -74,8 +84,10 @@ const OPERATIONS: &[&str] = &[
     "renew_lease",
     "replace_node",
     "report_jobs",
+    "set_bucket_tags",
     "set_node_state",
     "set_node_weight",
+    "set_tags",
     "set_versioning",
     "settle_findings",
     "step_check",

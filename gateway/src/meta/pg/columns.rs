@@ -2,7 +2,7 @@
 
 use super::super::types::{
     BodyId, Checksum, ChecksumAlgorithm, ChecksumType, ChunkSet, Content, Extent, Headers,
-    ObjectPart, Placement, Version, VersionId, Versioning,
+    ObjectPart, Placement, Tags, Version, VersionId, Versioning,
 };
 use super::super::{MetaError, Result};
 use crate::erasure::Scheme;
@@ -174,6 +174,18 @@ pub(super) fn parts_from(text: Option<&str>) -> Result<Vec<ObjectPart>> {
         .collect()
 }
 
+pub(super) fn tags_text(tags: &Tags) -> Result<Option<String>> {
+    if tags.is_empty() {
+        return Ok(None);
+    }
+    serde_json::to_string(tags).map(Some).map_err(|error| MetaError::Broken(error.to_string()))
+}
+
+pub(super) fn tags_from(text: Option<&str>) -> Result<Tags> {
+    let Some(text) = text else { return Ok(Tags::new()) };
+    serde_json::from_str(text).map_err(|error| MetaError::Broken(format!("tags: {error}")))
+}
+
 /// The columns of a version, as every statement that reads one names them.
 #[derive(Debug)]
 pub(super) struct VersionColumns {
@@ -190,6 +202,7 @@ pub(super) struct VersionColumns {
     pub(super) headers: String,
     pub(super) checksum: ChecksumColumns,
     pub(super) parts: Option<String>,
+    pub(super) tags: Option<String>,
 }
 
 impl VersionColumns {
@@ -201,6 +214,7 @@ impl VersionColumns {
             headers: headers_from(&self.headers)?,
             checksum: self.checksum.checksum()?,
             parts: parts_from(self.parts.as_deref())?,
+            tags: tags_from(self.tags.as_deref())?,
         };
         Ok(Version {
             key: text_from(self.key)?,

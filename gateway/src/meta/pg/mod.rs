@@ -32,13 +32,14 @@ mod users;
 
 use super::types::{
     AccessKey, Backlogs, BodyId, Bucket, BucketId, ChunkSet, Claimant, Commit, CommitOutcome,
-    CompleteOutcome, Completion, DeleteCondition, DeleteOutcome, Extent, ExtentCursor, Found, JobRow, JobStanding,
-    ListQuery, Lost, Move, NewBody, NodeCondition, NodeRow, NodeState, Page, Part, PartOutcome,
-    Placed, Quarantine, RiskCursor, Upload, UploadId, User, UserId, Version, VersionId, Versioning,
+    CompleteOutcome, Completion, DeleteCondition, DeleteOutcome, Extent, ExtentCursor, Found,
+    JobRow, JobStanding, ListQuery, Lost, Move, NewBody, NodeCondition, NodeRow, NodeState, Page,
+    Part, PartOutcome, Placed, Quarantine, RiskCursor, TagOutcome, Tags, Upload, UploadId, User,
+    UserId, Version, VersionId, Versioning,
 };
 use super::{FreedBody, Meta, Renewal, Result};
 use async_trait::async_trait;
-use calls::Calls;
+use calls::{Calls, call};
 pub use connect::CALL_LIMIT;
 use futures::stream::BoxStream;
 use object::commit::Item;
@@ -47,7 +48,6 @@ use sixfold_proto::history::{Mark, Witnessed};
 use sixfold_proto::jobs::JobReport;
 use sixfold_proto::name::{ChunkName, CopyNumber, ExtentId, LeaseId, NodeNumber};
 use sqlx::PgPool;
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use together::Gathering;
@@ -63,14 +63,6 @@ pub struct Pg {
     look_ups: Gathering<LookUp>,
     /// Every call, bounded and measured.
     calls: Arc<Calls>,
-}
-
-/// Awaits a call in the place where it is made: moving it on would copy kilobytes.
-macro_rules! call {
-    ($self:ident.$how:ident($name:literal), $call:expr) => {{
-        let call = pin!($call);
-        $self.calls.$how($name, call).await
-    }};
 }
 
 #[async_trait]
@@ -102,6 +94,15 @@ impl Meta for Pg {
             bucket::set_versioning::set_versioning(&self.pool, bucket, versioning)
         )
     }
+    async fn bucket_tags(&self, bucket: BucketId) -> Result<Tags> {
+        call!(self.within("bucket_tags"), bucket::tags::bucket_tags(&self.pool, bucket))
+    }
+    async fn set_bucket_tags(&self, bucket: BucketId, tags: &Tags) -> Result<()> {
+        call!(
+            self.within("set_bucket_tags"),
+            bucket::tags::set_bucket_tags(&self.pool, bucket, tags)
+        )
+    }
     async fn commit(&self, commit: Commit) -> Result<CommitOutcome> {
         let item = Item::new(commit)?;
         call!(self.within("commit"), async { self.commits.ask(item).await? })
@@ -125,6 +126,18 @@ impl Meta for Pg {
         call!(
             self.within("delete"),
             object::delete::delete(&self.pool, bucket, key, version, condition)
+        )
+    }
+    async fn set_tags(
+        &self,
+        bucket: BucketId,
+        key: &str,
+        version: Option<VersionId>,
+        tags: &Tags,
+    ) -> Result<TagOutcome> {
+        call!(
+            self.within("set_tags"),
+            object::tags::set_tags(&self.pool, bucket, key, version, tags)
         )
     }
     async fn list_objects(&self, bucket: BucketId, query: &ListQuery) -> Result<Page<Version>> {

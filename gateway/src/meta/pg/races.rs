@@ -5,8 +5,8 @@
 use super::super::conformance::fixture::{Fixture, body, done, if_none_match, part, query};
 use super::super::testing::{TestDatabase, fresh_database};
 use super::super::types::{
-    BodySource, Bucket, Commit, CommitOutcome, CompleteOutcome, DeleteCondition, DeleteOutcome, PartOutcome,
-    UploadId, VersionId, Versioning,
+    BodySource, Bucket, Commit, CommitOutcome, CompleteOutcome, DeleteCondition, DeleteOutcome,
+    PartOutcome, TagOutcome, Tags, UploadId, VersionId, Versioning,
 };
 use super::super::{Meta, MetaError};
 use super::CALL_LIMIT;
@@ -204,6 +204,27 @@ async fn a_conditional_delete_sees_the_commit_it_waited_for() {
     held.commit().await.unwrap();
     assert_eq!(deleted.await.unwrap().unwrap(), DeleteOutcome::PreconditionFailed);
     assert_eq!(fixture.etag("key").await, Some("second".to_owned()));
+}
+
+/// A row that is being moved keeps the tags that it had; the new ones are the new version's.
+#[tokio::test]
+async fn tags_are_set_behind_the_commit_they_waited_for() {
+    let database = fresh_database().await;
+    let fixture = Fixture::versioned(&database.pg).await;
+    let (first, _) = fixture.put("key", "first").await;
+    let mut held = begin(&database).await;
+    hold_commit(&mut held, &fixture.commit("key", "second")).await;
+    let (pg, bucket) = (database.pg.clone(), fixture.bucket.id);
+    let tags = Tags::from([("k".to_owned(), "v".to_owned())]);
+    let set = tags.clone();
+    let tagged = waiting(async move { pg.set_tags(bucket, "key", None, &set).await }).await;
+    held.commit().await.unwrap();
+    let outcome = tagged.await.unwrap().unwrap();
+    assert!(matches!(outcome, TagOutcome::Done { version } if version != first), "{outcome:?}");
+    for (version, expected) in [(None, tags), (Some(first), Tags::new())] {
+        let found = database.pg.find("bucket", "key", version).await.unwrap().version.unwrap();
+        assert_eq!(found.content.unwrap().tags, expected);
+    }
 }
 
 #[tokio::test]

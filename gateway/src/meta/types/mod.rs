@@ -13,7 +13,8 @@ pub use cluster::{AccessKey, NodeCondition, NodeRow, NodeState, User, UserId};
 pub use healing::{Claimant, ExtentCursor, JobRow, Lost, Move, Placed, RiskCursor};
 pub use objects::{
     BodyId, BodySource, Bucket, BucketId, Checksum, ChecksumAlgorithm, ChecksumType, ChunkSet,
-    Commit, CommitOutcome, Content, DeleteCondition, DeleteOutcome, Extent, Found, Headers, Key, ListQuery, NewBody,
-    ObjectPart, Page, Placement, Version, VersionId, Versioning, WriteCondition,
+    Commit, CommitOutcome, Content, DeleteCondition, DeleteOutcome, Extent, Found, Headers, Key,
+    ListQuery, NewBody, ObjectPart, Page, Placement, TagOutcome, Tags, Version, VersionId,
+    Versioning, WriteCondition,
 };
 pub use uploads::{CompleteOutcome, Completion, Part, PartOutcome, Upload, UploadId};

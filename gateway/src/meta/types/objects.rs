@@ -20,6 +20,9 @@ pub struct BodyId(pub Uuid);
 /// An object's key: 1 to 1024 bytes of UTF-8 without NUL, compared by byte, never normalised.
 pub type Key = String;
 
+/// Tags, by their keys.
+pub type Tags = BTreeMap<String, String>;
+
 /// A version's id. The null version is what an unversioned bucket holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum VersionId {
@@ -186,6 +189,8 @@ pub struct Content {
     pub checksum: Option<Checksum>,
     /// The parts of a multipart object; empty for others.
     pub parts: Vec<ObjectPart>,
+    /// Its tags; the only ones of these that can change.
+    pub tags: Tags,
 }
 
 /// One version of a key, or a delete marker.
@@ -321,6 +326,25 @@ pub enum DeleteOutcome {
     NoSuchKey,
     /// Another write of the same key is under way and a condition was asked: 409.
     Conflict,
+}
+
+/// How tagging a version ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TagOutcome {
+    /// It has these tags now, and none besides.
+    Done {
+        /// Which version.
+        version: VersionId,
+    },
+    /// There is no such version.
+    Absent,
+    /// It is a delete marker, which has none.
+    Marker {
+        /// Its id.
+        version: VersionId,
+        /// Its Last-Modified.
+        modified: OffsetDateTime,
+    },
 }
 
 /// A page of a list: entries and common prefixes in one byte order.

@@ -1,8 +1,8 @@
 //! Multipart uploads and their parts.
 
 use super::{
-    Bucket, BucketId, Checksum, ChecksumAlgorithm, ChecksumType, Content, Headers, Key, UserId,
-    VersionId, WriteCondition,
+    Bucket, BucketId, Checksum, ChecksumAlgorithm, ChecksumType, Content, Headers, Key, Tags,
+    UserId, VersionId, WriteCondition,
 };
 use std::sync::Arc;
 use time::OffsetDateTime;
@@ -27,6 +27,8 @@ pub struct Upload {
     pub storage_class: String,
     /// The headers asked for.
     pub headers: Headers,
+    /// The tags asked for. Lists leave them out.
+    pub tags: Tags,
     /// The checksum asked for at its start.
     pub checksum: Option<(ChecksumAlgorithm, ChecksumType)>,
     /// Who started it.

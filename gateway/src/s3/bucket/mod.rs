@@ -5,4 +5,5 @@ pub(crate) mod delete;
 pub(crate) mod head;
 pub(crate) mod location;
 pub(crate) mod probes;
+pub(crate) mod tags;
 pub(crate) mod versioning;

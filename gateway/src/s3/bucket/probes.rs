@@ -35,8 +35,6 @@ absent! {
     /// `GetBucketLifecycleConfiguration`.
     lifecycle(GetBucketLifecycleConfigurationInput)
         -> GetBucketLifecycleConfigurationOutput = Lifecycle;
-    /// `GetBucketTagging`.
-    tagging(GetBucketTaggingInput) -> GetBucketTaggingOutput = Tags;
     /// `GetBucketEncryption`.
     encryption(GetBucketEncryptionInput) -> GetBucketEncryptionOutput = Encryption;
     /// `GetPublicAccessBlock`.

@@ -8,7 +8,7 @@ use crate::data::{Copies, Digests};
 use crate::erasure::Scheme;
 use crate::meta::types::{
     BodySource, Bucket, Checksum, ChecksumAlgorithm, ChecksumType, Commit, Content, Headers,
-    ObjectPart, WriteCondition,
+    ObjectPart, Tags, WriteCondition,
 };
 use crate::points::crash_point;
 use crate::s3::checksum::{self, Fields, set_checksum};
@@ -17,7 +17,7 @@ use crate::s3::copy_source::Source;
 use crate::s3::error::Error;
 use crate::s3::headers::{self, take_headers};
 use crate::s3::incoming::{self, MAX_BODY_BYTES};
-use crate::s3::{ids, outgoing, storage_class, time};
+use crate::s3::{ids, outgoing, storage_class, tags, time};
 use futures::StreamExt as _;
 use s3s::dto::{
     self, CopyObjectInput, CopyObjectOutput, CopyObjectResult, ETag, MetadataDirective,
@@ -39,6 +39,8 @@ struct Wanted {
     /// New headers; `None` takes the source's.
     headers: Option<Headers>,
     website_redirect: Option<String>,
+    /// New tags; `None` takes the source's.
+    tags: Option<Tags>,
     algorithm: Option<ChecksumAlgorithm>,
     condition: WriteCondition,
     /// Whether the request changes nothing, which is no copy when source and key are the same.
@@ -72,7 +74,9 @@ async fn wanted(app: &App, context: &Context, mut input: CopyObjectInput) -> Res
     ids::check_key(&input.key)?;
     let source = Source::new(&input.copy_source)?;
     let is_replace = is_replace(input.metadata_directive.as_ref().map(MetadataDirective::as_str))?;
-    is_replace_tags(input.tagging_directive.as_ref().map(TaggingDirective::as_str))?;
+    let is_tagged =
+        is_replace_tags(input.tagging_directive.as_ref().map(TaggingDirective::as_str))?;
+    let tags = is_tagged.then(|| tags::of_header(context.value("x-amz-tagging"))).transpose()?;
     let class_given = context.value("x-amz-storage-class");
     let (class, scheme) = storage_class::parse(class_given)?;
     let algorithm =
@@ -91,6 +95,7 @@ async fn wanted(app: &App, context: &Context, mut input: CopyObjectInput) -> Res
         scheme,
         headers: is_replace.then_some(given),
         website_redirect,
+        tags,
         algorithm,
         condition: commit::condition(input.if_match.as_ref(), input.if_none_match.as_ref()),
         is_unchanged,
@@ -162,6 +167,7 @@ async fn attempt(
         headers,
         checksum: bytes.checksum,
         parts: bytes.parts,
+        tags: wanted.tags.clone().unwrap_or_else(|| source.content.tags.clone()),
     };
     let commit = Commit {
         lease: bytes.lease,

@@ -11,6 +11,7 @@ use crate::s3::precondition::{Conditions, ETagTest, Verdict};
 use s3s::dto::{StreamingBlob, Timestamp};
 use std::ops::Range;
 use std::sync::Arc;
+use time::OffsetDateTime;
 
 /// A version that has content.
 #[derive(Debug)]
@@ -129,17 +130,29 @@ async fn find(
 }
 
 fn present(found: Found, asked: Option<VersionId>) -> Result<Present, Error> {
-    let Some(mut version) = found.version else {
-        return Err(if asked.is_some() { Error::NoSuchVersion } else { Error::NoSuchKey });
-    };
+    let Some(mut version) = found.version else { return Err(absent(asked)) };
     let Some(content) = version.content.take() else {
-        let id = ids::version_text(version.version);
-        return Err(match asked {
-            Some(_) => Error::MarkerNamed { version: id, modified: version.modified },
-            None => Error::MarkerIsCurrent { version: id },
-        });
+        return Err(marker(asked, version.version, version.modified));
     };
     Ok(Present { bucket: found.bucket, version, content, extents: found.extents })
+}
+
+/// What was asked for is not there.
+pub(super) fn absent(asked: Option<VersionId>) -> Error {
+    if asked.is_some() { Error::NoSuchVersion } else { Error::NoSuchKey }
+}
+
+/// What was asked for is a delete marker.
+pub(super) fn marker(
+    asked: Option<VersionId>,
+    found: VersionId,
+    modified: OffsetDateTime,
+) -> Error {
+    let version = ids::version_text(found);
+    match asked {
+        Some(_) => Error::MarkerNamed { version, modified },
+        None => Error::MarkerIsCurrent { version },
+    }
 }
 
 /// The conditions of a read: its headers, and the dates that the front end parsed.

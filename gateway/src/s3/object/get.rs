@@ -38,6 +38,7 @@ macro_rules! describe {
             parts_count: selection.part_count,
             storage_class: $crate::s3::storage_class::shown(&content.storage_class)
                 .map(s3s::dto::StorageClass::from),
+            tag_count: $crate::s3::tags::count(&content.tags),
             version_id: present.shown_version(),
             website_redirect_location: headers.website_redirect.clone(),
             ..Default::default()

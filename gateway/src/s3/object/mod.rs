@@ -11,3 +11,4 @@ pub(crate) mod head;
 pub(crate) mod part_range;
 pub(crate) mod probes;
 pub(crate) mod put;
+pub(crate) mod tags;

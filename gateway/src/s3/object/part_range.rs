@@ -127,6 +127,7 @@ mod tests {
                 kind: ChecksumType::Composite,
                 value: vec![9; 4],
             }),
+            tags: std::collections::BTreeMap::new(),
             parts: part_sizes.iter().enumerate().map(part).collect(),
         }
     }

@@ -8,8 +8,7 @@ use crate::s3::ids::owner_text;
 use crate::s3::probe::Unconfigured;
 use s3s::dto::{
     GetObjectAclInput, GetObjectAclOutput, GetObjectLegalHoldInput, GetObjectLegalHoldOutput,
-    GetObjectRetentionInput, GetObjectRetentionOutput, GetObjectTaggingInput,
-    GetObjectTaggingOutput, Grant, Grantee, Owner, Permission, Type,
+    GetObjectRetentionInput, GetObjectRetentionOutput, Grant, Grantee, Owner, Permission, Type,
 };
 
 /// `GetObjectAcl`: the owner has all rights, nobody else has any.
@@ -25,17 +24,6 @@ pub(crate) async fn acl(
         owner: Some(owner(context)),
         ..Default::default()
     })
-}
-
-/// `GetObjectTagging`: no tags.
-pub(crate) async fn tagging(
-    app: &App,
-    context: &Context,
-    input: GetObjectTaggingInput,
-) -> Result<GetObjectTaggingOutput, Error> {
-    let version_id = input.version_id.as_deref();
-    let present = find::look_up(app, context, &input.bucket, &input.key, version_id).await?;
-    Ok(GetObjectTaggingOutput { tag_set: Vec::new(), version_id: present.shown_version() })
 }
 
 /// `GetObjectLegalHold`: none.

@@ -9,7 +9,7 @@ use crate::s3::context::Context;
 use crate::s3::error::Error;
 use crate::s3::headers::{self, take_headers};
 use crate::s3::incoming::{self, Integrity, Stored};
-use crate::s3::{ids, storage_class};
+use crate::s3::{ids, storage_class, tags};
 use s3s::dto::{self, ETag, PutObjectInput, PutObjectOutput};
 
 /// Stores an object.
@@ -23,6 +23,7 @@ pub(crate) async fn put(
     let integrity = Integrity::from_headers(&context.headers)?;
     let (class, scheme) = storage_class::parse(context.value("x-amz-storage-class"))?;
     let headers = headers::checked(take_headers!(input), context)?;
+    let tags = tags::of_header(context.value("x-amz-tagging"))?;
     let condition = commit::condition(input.if_match.as_ref(), input.if_none_match.as_ref());
     let bucket = context.bucket_to_write(app, &input.bucket).await?;
     commit::check_early(app, &input.bucket, &input.key, &condition).await?;
@@ -40,6 +41,7 @@ pub(crate) async fn put(
         headers,
         checksum: Some(checksum.clone()),
         parts: Vec::new(),
+        tags,
     };
     let commit = Commit {
         lease: stored.lease,

@@ -152,7 +152,6 @@ async fn probes_are_answered_truthfully() {
     }
     let acl = store.send("GET", "/bucket/key?acl", &[], "").await.expect(200);
     assert_eq!(acl.element("Permission"), Some("FULL_CONTROL"));
-    store.send("GET", "/bucket/key?tagging", &[], "").await.expect(200);
     let retention = store.send("GET", "/bucket/key?retention", &[], "").await;
     retention.expect_error(404, "NoSuchObjectLockConfiguration");
 }

@@ -16,9 +16,8 @@ async fn with_key() -> (Store, String) {
 #[tokio::test]
 async fn a_delete_may_name_etag_size_and_time() {
     let (store, modified) = with_key().await;
-    let delete = async |headers: &[(&str, &str)]| {
-        store.send("DELETE", "/bucket/key", headers, "").await
-    };
+    let delete =
+        async |headers: &[(&str, &str)]| store.send("DELETE", "/bucket/key", headers, "").await;
     let (size, time) = ("x-amz-if-match-size", "x-amz-if-match-last-modified-time");
     let long_ago = "Thu, 01 Jan 2015 00:00:00 GMT";
     let weak = format!("W/{HELLO}");

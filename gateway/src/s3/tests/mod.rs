@@ -7,6 +7,7 @@ mod conditions;
 mod copies;
 mod lists;
 mod objects;
+mod tags;
 mod uploads;
 mod versions;
 

@@ -189,7 +189,6 @@ async fn what_is_too_large_or_not_offered_is_refused() {
     let class = [("x-amz-storage-class", "CHEAP")];
     store.send("PUT", "/bucket/key", &class, "").await.expect_error(400, "InvalidStorageClass");
     for header in [
-        ("x-amz-tagging", "a=b"),
         ("x-amz-acl", "public-read"),
         ("x-amz-server-side-encryption", "AES256"),
         ("x-amz-grant-read", "id=1"),

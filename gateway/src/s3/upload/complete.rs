@@ -213,6 +213,7 @@ fn completion(
             headers: upload.headers,
             checksum: assembled.checksum,
             parts: assembled.parts,
+            tags: upload.tags,
         },
         condition: wanted.condition.clone(),
     }

@@ -7,7 +7,7 @@ use crate::s3::checksum;
 use crate::s3::context::Context;
 use crate::s3::error::Error;
 use crate::s3::headers::{self, take_headers};
-use crate::s3::{encode, ids, storage_class};
+use crate::s3::{encode, ids, storage_class, tags};
 use s3s::dto::{self, CreateMultipartUploadInput, CreateMultipartUploadOutput};
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -41,6 +41,7 @@ pub(crate) async fn create(
         started: OffsetDateTime::UNIX_EPOCH,
         storage_class: class.to_owned(),
         headers,
+        tags: tags::of_header(context.value("x-amz-tagging"))?,
         checksum,
         initiator: context.caller.user.id,
     };

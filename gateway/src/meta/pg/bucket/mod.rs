@@ -5,6 +5,7 @@ pub(super) mod delete;
 pub(super) mod find;
 pub(super) mod list;
 pub(super) mod set_versioning;
+pub(super) mod tags;
 
 use super::columns::versioning_from;
 use crate::meta::Result;

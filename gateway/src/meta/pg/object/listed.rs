@@ -55,6 +55,7 @@ impl Listed for ListedVersion {
                 value: self.checksum,
             },
             parts: None,
+            tags: None,
         };
         columns.version()
     }

@@ -7,3 +7,4 @@ pub(super) mod find;
 pub(super) mod list;
 pub(super) mod list_versions;
 mod listed;
+pub(super) mod tags;

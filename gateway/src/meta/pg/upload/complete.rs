@@ -2,7 +2,7 @@
 //! as many rows as the object has extents, so its limits are wider than those of other calls.
 
 use super::super::columns::{
-    ChecksumColumns, headers_text, key_lock, parts_text, size_number, version_id,
+    ChecksumColumns, headers_text, key_lock, parts_text, size_number, tags_text, version_id,
 };
 use super::super::connect::{self, acquire};
 use super::super::error::{from_sqlx, is_ambiguous, is_lock_timeout};
@@ -88,6 +88,7 @@ pub(in crate::meta::pg) struct Columns {
     headers: String,
     checksum: ChecksumColumns,
     parts: Option<String>,
+    tags: Option<String>,
 }
 
 impl Columns {
@@ -102,6 +103,7 @@ impl Columns {
             headers: headers_text(&content.headers)?,
             checksum: ChecksumColumns::of(content.checksum.as_ref()),
             parts: parts_text(&content.parts)?,
+            tags: tags_text(&content.tags)?,
         })
     }
 }
@@ -147,7 +149,7 @@ pub(in crate::meta::pg) async fn call(
         r#"select outcome as "outcome!", etag as "etag?", version as "version?",
             modified as "modified?"
         from complete_v1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16,
-            $17, $18, $19, $20)"#,
+            $17, $18, $19, $20, $21)"#,
         completion.upload.0,
         bucket.id.0,
         bucket.config_epoch,
@@ -166,6 +168,7 @@ pub(in crate::meta::pg) async fn call(
         columns.checksum.kind,
         columns.checksum.value,
         columns.parts,
+        columns.tags,
         completion.condition.if_match,
         completion.condition.if_none_match
     )

@@ -15,7 +15,7 @@ pub(in crate::meta::pg) async fn upload(
     let row = sqlx::query_as!(
         UploadRow,
         "select u.id, u.bucket_id, u.key, u.started, u.initiator, u.storage_class, u.headers,
-            u.checksum_algorithm, u.checksum_kind
+            u.checksum_algorithm, u.checksum_kind, u.tags
         from upload u join bucket b on b.id = u.bucket_id
         where u.id = $1 and u.bucket_id = $2 and u.key = $3 and u.completed_at is null",
         id.0,

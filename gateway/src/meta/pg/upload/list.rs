@@ -42,6 +42,7 @@ impl Listed for ListedUpload {
             headers: self.headers,
             checksum_algorithm: self.checksum_algorithm,
             checksum_kind: self.checksum_kind,
+            tags: None,
         };
         columns.upload()
     }

@@ -10,7 +10,8 @@ pub(super) mod part;
 pub(super) mod parts;
 
 use super::columns::{
-    algorithm_from, algorithm_number, broken, headers_from, kind_from, kind_number, text_from,
+    algorithm_from, algorithm_number, broken, headers_from, kind_from, kind_number, tags_from,
+    text_from,
 };
 use crate::meta::Result;
 use crate::meta::types::{BucketId, ChecksumAlgorithm, ChecksumType, Upload, UploadId, UserId};
@@ -29,6 +30,7 @@ struct UploadRow {
     headers: String,
     checksum_algorithm: Option<i16>,
     checksum_kind: Option<i16>,
+    tags: Option<String>,
 }
 
 impl UploadRow {
@@ -40,6 +42,7 @@ impl UploadRow {
             started: self.started,
             storage_class: self.storage_class,
             headers: headers_from(&self.headers)?,
+            tags: tags_from(self.tags.as_deref())?,
             checksum: checksum_from(self.checksum_algorithm, self.checksum_kind)?,
             initiator: UserId(self.initiator),
         })

@@ -15,6 +15,7 @@ fn upload(checksum: Option<(ChecksumAlgorithm, ChecksumType)>) -> Upload {
         started: OffsetDateTime::UNIX_EPOCH,
         storage_class: "STANDARD".to_owned(),
         headers: Headers::default(),
+        tags: std::collections::BTreeMap::new(),
         checksum,
         initiator: UserId(Uuid::nil()),
     }

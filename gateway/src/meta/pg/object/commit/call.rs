@@ -2,6 +2,7 @@
 
 use super::super::super::columns::{
     ChecksumColumns, ExtentArrays, headers_text, key_lock, lease_number, parts_text, size_number,
+    tags_text,
 };
 use crate::meta::Result;
 use crate::meta::types::{BodyId, BodySource, Commit};
@@ -24,6 +25,7 @@ pub(in crate::meta::pg) struct Item {
     size: i64,
     headers: String,
     parts: Option<String>,
+    tags: Option<String>,
 }
 
 impl Item {
@@ -33,6 +35,7 @@ impl Item {
             size: size_number(commit.content.size)?,
             headers: headers_text(&commit.content.headers)?,
             parts: parts_text(&commit.content.parts)?,
+            tags: tags_text(&commit.content.tags)?,
             commit,
         })
     }
@@ -79,7 +82,7 @@ pub(in crate::meta::pg) async fn call(
         OutcomeRow,
         r#"select outcome as "outcome!", version as "version?", modified as "modified?"
         from commit_v1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17,
-            $18, $19, $20, $21, $22, $23, $24, $25) order by ord"#,
+            $18, $19, $20, $21, $22, $23, $24, $25, $26) order by ord"#,
         lease_number(first.lease),
         bucket,
         first.bucket.config_epoch,
@@ -96,6 +99,7 @@ pub(in crate::meta::pg) async fn call(
         &column(items, |item| item.checksum().kind) as &[Option<i16>],
         &column(items, |item| item.checksum().value) as &[Option<Vec<u8>>],
         &column(items, |item| item.parts.clone()) as &[Option<String>],
+        &column(items, |item| item.tags.clone()) as &[Option<String>],
         &column(items, |item| item.commit.condition.if_match.clone()) as &[Option<String>],
         &column(items, |item| item.commit.condition.if_none_match.clone()) as &[Option<String>],
         &extents.bodies,

@@ -25,6 +25,7 @@ pub(super) async fn rows(
             v.checksum_algorithm as "checksum_algorithm?", v.checksum_kind as "checksum_kind?",
             v.checksum as "checksum?",
             case when coalesce(e.start, 0) = 0 then v.parts end as "parts?",
+            case when coalesce(e.start, 0) = 0 then v.tags end as "tags?",
             e.id as "extent?", e.start as "extent_start?", e.size as "extent_size?",
             e.scheme as "scheme?", e.missing as "missing?", e.nodes as "nodes?"
         from unnest($1::text[], $2::bytea[]) with ordinality a (bucket, key, ord)

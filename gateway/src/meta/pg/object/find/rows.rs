@@ -34,6 +34,7 @@ pub(super) struct FoundRow {
     pub(super) checksum_kind: Option<i16>,
     pub(super) checksum: Option<Vec<u8>>,
     pub(super) parts: Option<String>,
+    pub(super) tags: Option<String>,
     pub(super) extent: Option<Uuid>,
     pub(super) extent_start: Option<i64>,
     pub(super) extent_size: Option<i64>,
@@ -86,6 +87,7 @@ fn version_of(row: FoundRow, key: &str) -> Result<Option<Version>> {
             value: row.checksum,
         },
         parts: row.parts,
+        tags: row.tags,
     };
     columns.version().map(Some)
 }
