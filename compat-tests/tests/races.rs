@@ -1,7 +1,9 @@
-//! Conditional writes and completions are decided once, however many come at the same time.
+//! Conditional writes, deletes and completions are decided once, however many come at the same time;
+//! and where versions are kept, each write makes one.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use compat_tests::cluster::{Form, Server};
@@ -63,6 +65,70 @@ async fn check(form: Form) {
     }
 }
 
+/// Of deletes that name the same ETag at the same time one removes the object.
+async fn check_deletes(server: &Server) {
+    let send = async |request: Request| {
+        let wire = request.sign(&server.signer(), server.address());
+        wire.send(server.address()).await.expect_status(200)
+    };
+    send(Request::put("/deletes")).await;
+    for round in 0..ROUNDS {
+        let target = format!("/deletes/{round}");
+        let put = send(Request::put(&target).body("gone")).await;
+        let etag = put.header("etag").unwrap();
+        let delete = Request::delete(&target).header("if-match", etag);
+        let answers = at_once(server, vec![delete; WRITERS]).await;
+        let outcomes: Vec<_> = answers.iter().map(|(_, answer)| answer.outcome()).collect();
+        let is_told = |status: &u16| matches!(status, 204 | 404 | 409);
+        assert!(outcomes.iter().all(|(status, _)| is_told(status)), "{outcomes:?}");
+        let gone = outcomes.iter().filter(|(status, _)| *status == 204).count();
+        assert_eq!(gone, 1, "{outcomes:?}");
+    }
+}
+
+/// Each write of a key and each delete makes a version, and all agree on which is the latest.
+async fn check_versions(server: &Server) {
+    let send = async |request: Request| {
+        let wire = request.sign(&server.signer(), server.address());
+        wire.send(server.address()).await
+    };
+    send(Request::put("/versions")).await.expect_status(200);
+    let enable = "<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>";
+    send(Request::put("/versions?versioning").body(enable)).await.expect_status(200);
+    for round in 0..ROUNDS {
+        let target = format!("/versions/{round}");
+        let write = |writer: usize| match writer % 4 {
+            3 => Request::delete(&target),
+            _ => Request::put(&target).body(format!("writer {writer}")),
+        };
+        let answers = at_once(server, (0..WRITERS).map(write).collect()).await;
+        // A crowded key may be refused for now; whether that made a version is not said.
+        let told = answers.iter().filter(|(_, answer)| answer.status != 503);
+        let made = told.map(|(writer, answer)| {
+            assert!(matches!(answer.status, 200 | 204), "{writer}: {}", answer.text());
+            (answer.header("x-amz-version-id").unwrap().to_owned(), *writer)
+        });
+        let made: BTreeMap<String, usize> = made.collect();
+        assert!(!made.is_empty());
+        let list = send(Request::get(&format!("/versions?versions&prefix={round}"))).await;
+        let text = list.expect_status(200).text();
+        let ids = text.split("<VersionId>").skip(1).filter_map(|rest| rest.split_once('<'));
+        let ids: Vec<&str> = ids.map(|(id, _)| id).collect();
+        assert!(made.keys().all(|id| ids.contains(&id.as_str())), "{text}");
+        assert!((made.len()..=WRITERS).contains(&ids.len()), "{text}");
+        assert_eq!(text.matches("<IsLatest>true<").count(), 1, "{text}");
+        let latest = send(Request::get(&target)).await;
+        assert_eq!(latest.header("x-amz-version-id"), Some(ids[0]), "the latest is listed first");
+        for (id, writer) in made {
+            let got = send(Request::get(&format!("{target}?versionId={id}"))).await;
+            match writer % 4 {
+                3 => assert_eq!(got.outcome(), (405, "MethodNotAllowed".to_owned())),
+                _ => assert_eq!(got.expect_status(200).text(), format!("writer {writer}")),
+            }
+        }
+    }
+}
+
 /// The same completion at the same time is one completion; one that comes together with an abort
 /// finds the upload or does not.
 async fn check_completions(server: &Server) {
@@ -99,6 +165,13 @@ async fn check_completions(server: &Server) {
 #[tokio::test(flavor = "multi_thread")]
 async fn f20_completions_and_aborts_that_meet() {
     check_completions(&Server::start(Form::Embedded)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn deletes_and_versions_that_meet() {
+    let server = Server::start(Form::Separate);
+    check_deletes(&server).await;
+    check_versions(&server).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -10,6 +10,7 @@ mod framing;
 mod names;
 mod objects;
 mod presigned;
+mod settings;
 mod streaming;
 mod xml;
 
@@ -83,5 +84,6 @@ async fn malformed_requests_get_their_codes_and_store_nothing() {
     names::check(&bench).await;
     xml::check(&bench).await;
     objects::check(&bench).await;
+    settings::check(&bench).await;
     bench.is_unharmed().await;
 }
