@@ -45,7 +45,7 @@ async fn line(path: &Path, what: &str, is: impl Fn(&Value) -> bool) -> Value {
 }
 
 fn is_of(line: &Value, id: &str) -> bool {
-    line["request.id"] == id || line["span"]["request.id"] == id
+    line["request.id"] == id
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -18,12 +18,12 @@ use super::traced;
 use super::unused;
 use crate::metrics::{Answered, RequestMetrics};
 use crate::pressure::Pressure;
-use crate::telemetry::request::within;
 use crate::telemetry::trace::{self, Span, Tracer};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, Version, header};
 use s3s::Body;
 use s3s::service::S3Service;
+use sixfold_node::log::OfRequest;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
@@ -96,12 +96,13 @@ impl Front {
         let peer = request.extensions().get::<Peer>().map(|peer| peer.0);
         let record = RequestRecord::new(request.method().clone(), target).from_peer(peer);
         let span = traced::begin(&self.0.settings.tracer, request.headers(), &record);
-        let (id, context, parent) = (Arc::clone(&record.id), span.context(), span.parent());
+        let logged = OfRequest::new(Arc::clone(&record.id), span.context());
+        let parent = span.parent();
         let work = pin!(async {
             let answer = self.answer(request, Arc::new(record), span).await;
             answer.map(|body| AnswerBody::new(body, version, &self.0.settings.pressure))
         });
-        within(id, context, trace::within(parent, work)).await
+        logged.within(trace::within(parent, work)).await
     }
 
     async fn answer<B>(

@@ -2,11 +2,11 @@
 
 use super::cells;
 use super::short::{NoAnswer, ShortCalls, another_answer};
-use crate::telemetry::request::current;
 use crate::telemetry::trace;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::{self, BoxStream, Stream, StreamExt};
+use sixfold_node::log::OfRequest;
 use sixfold_proto::chunks::{
     Cell, ChunkEntry, Chunks, Health, MAX_LIST_ENTRIES, MAX_SHORT_CELL_BYTES, NodeError, PutItem,
     next_cell,
@@ -189,7 +189,7 @@ impl Remote {
     /// that is sampled. Short calls share a stream, and with it what they carry: no id.
     fn call<T>(&self, message: T) -> Request<T> {
         let mut request = self.request(message);
-        if let Some(id) = current().and_then(|id| id.parse().ok()) {
+        if let Some(id) = OfRequest::current().and_then(|request| request.id.parse().ok()) {
             request.metadata_mut().insert(REQUEST_ID_METADATA_KEY, id);
         }
         if let Some(span) = trace::context().and_then(|span| span.header().parse().ok()) {

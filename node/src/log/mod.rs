@@ -1,11 +1,15 @@
 //! Where log lines go and how they look; the same for all processes.
 
 mod file;
+mod line;
+mod request;
 
 pub use file::{FileLimits, LogFile};
+pub use request::OfRequest;
 
 use anyhow::Context;
 use clap::ValueEnum;
+use line::Lines;
 use serde::{Deserialize, Serialize};
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -87,9 +91,10 @@ pub fn start(settings: &LogSettings, filter: EnvFilter) -> anyhow::Result<()> {
         format => format == LogFormat::Text,
     };
     if is_text {
-        lines.with_ansi(is_terminal).init();
+        lines.map_event_format(|text| Lines::text(text.with_ansi(is_terminal))).init();
     } else {
-        lines.json().flatten_event(true).with_span_list(false).init();
+        let lines = lines.json().flatten_event(true).with_span_list(false);
+        lines.map_event_format(Lines::json).init();
     }
     Ok(())
 }

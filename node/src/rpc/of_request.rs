@@ -2,6 +2,7 @@
 //! one, and is part of the request's trace, when that is sampled. Short calls share a stream, and
 //! carry only the latter.
 
+use crate::log::OfRequest;
 use crate::trace::{self, TraceContext, Tracer};
 use sixfold_proto::chunks::NodeError;
 use sixfold_proto::node_v1::node_server::SERVICE_NAME;
@@ -10,7 +11,6 @@ use sixfold_proto::{REQUEST_ID_METADATA_KEY, TRACEPARENT_METADATA_KEY};
 use std::future::Future;
 use std::pin::pin;
 use tonic::metadata::MetadataMap;
-use tracing::{Instrument, Span};
 
 /// The most characters of an id: whoever calls knows the secret, and lines stay lines.
 const MAX_ID_CHARS: usize = 64;
@@ -22,7 +22,7 @@ pub(super) async fn logged<T>(
     span: &mut trace::Span,
     call: impl Future<Output = Result<T, NodeError>>,
 ) -> Result<T, NodeError> {
-    let line = line_span(metadata, span.context());
+    let request = request(metadata, span.context());
     let call = traced(span, call);
     let call = async {
         let answer = call.await;
@@ -32,7 +32,10 @@ pub(super) async fn logged<T>(
         }
         answer
     };
-    call.instrument(line).await
+    match request {
+        Some(request) => request.within(call).await,
+        None => call.await,
+    }
 }
 
 /// A call's span, where its metadata name the one that makes it.
@@ -74,18 +77,9 @@ pub(super) async fn traced<T>(
 }
 
 /// What stands in every line.
-fn line_span(metadata: &MetadataMap, trace: Option<TraceContext>) -> Span {
-    let id = metadata.get(REQUEST_ID_METADATA_KEY).and_then(|id| id.to_str().ok());
-    let is_plain = |id: &&str| {
-        id.len() <= MAX_ID_CHARS && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
-    };
-    match id.filter(is_plain) {
-        Some(id) => match trace {
-            None => tracing::info_span!("call", request.id = id),
-            Some(trace) => {
-                tracing::info_span!("call", request.id = id, trace_id = hex::encode(trace.trace))
-            }
-        },
-        None => Span::none(),
-    }
+fn request(metadata: &MetadataMap, trace: Option<TraceContext>) -> Option<OfRequest> {
+    let id = metadata.get(REQUEST_ID_METADATA_KEY)?.to_str().ok()?;
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    let is_id = id.len() <= MAX_ID_CHARS && id.bytes().all(is_plain);
+    is_id.then(|| OfRequest::new(id.into(), trace))
 }
