@@ -1,7 +1,8 @@
 //! Calls that come at the same time share a round trip: while calls run, what is asked meanwhile
 //! gathers, and the next call takes all of it that fits together. A call that comes alone goes
-//! at once. A call begins after all that it answers was asked, so that a look-up sees whatever was
-//! committed before it.
+//! at once, and so does a second one in quiet times; in busy ones what would go with it costs less in
+//! the call after the one that runs. A call begins after all that it answers was asked, so that a
+//! look-up sees whatever was committed before it.
 
 use super::super::{MetaError, Result};
 use super::connect::{Line, TRUSTED_IDLE};
@@ -17,13 +18,16 @@ use tokio::sync::{Semaphore, SemaphorePermit, oneshot};
 /// many there can be.
 const SLOW_CALL: Duration = Duration::from_millis(50);
 
+/// Fewer items than these in the calls that run make a quiet time.
+const QUIET_ITEMS: usize = 4;
+
 /// One of several things that a statement can do together.
 pub(super) trait Together: Send + Sized + 'static {
     /// What it answers.
     type Answer: Send + 'static;
     /// The most items of one call.
     const ITEMS: usize;
-    /// Calls at once. More of them would be shorter, and cost more together.
+    /// Calls at once, in quiet times or when more waits than one can take.
     const CALLS: usize;
 
     /// Whether it may stand in one call with `others`, of which there is at least one.
@@ -48,6 +52,15 @@ struct State<T: Together> {
     runners: usize,
     /// Those with nothing to do, who keep their connections for a while.
     idle: usize,
+    /// Items in the calls that run.
+    called: usize,
+}
+
+impl<T: Together> State<T> {
+    /// Whether another call may begin.
+    fn may_call(&self) -> bool {
+        self.called < QUIET_ITEMS || self.waiting.len() >= T::ITEMS
+    }
 }
 
 struct Waiting<T: Together> {
@@ -57,7 +70,7 @@ struct Waiting<T: Together> {
 
 impl<T: Together> Gathering<T> {
     pub(super) fn new(pool: &PgPool) -> Self {
-        let state = State { waiting: VecDeque::new(), runners: 0, idle: 0 };
+        let state = State { waiting: VecDeque::new(), runners: 0, idle: 0, called: 0 };
         let woken = Arc::new(Semaphore::new(0));
         Self { pool: pool.clone(), state: Arc::new(Mutex::new(state)), woken }
     }
@@ -69,7 +82,9 @@ impl<T: Together> Gathering<T> {
         {
             let mut state = lock(&self.state);
             state.waiting.push_back(Waiting { item, reply });
-            if state.idle > 0 {
+            if !state.may_call() {
+                // A runner looks when its call ends.
+            } else if state.idle > 0 {
                 state.idle -= 1;
                 self.woken.add_permits(1);
             } else if state.runners < T::CALLS {
@@ -82,7 +97,7 @@ impl<T: Together> Gathering<T> {
 
     /// Calls as long as there is something to ask, and a moment longer.
     async fn run(self) {
-        let mut runner = Runner { state: &self.state, has_ended: false };
+        let mut runner = Runner { state: &self.state, called: 0, has_ended: false };
         let mut line = Line::new(&self.pool);
         loop {
             while let Some(batch) = runner.next() {
@@ -153,13 +168,21 @@ impl<T: Together> std::fmt::Debug for Gathering<T> {
 /// One of the tasks that call; counted off also when a call panics.
 struct Runner<'a, T: Together> {
     state: &'a Mutex<State<T>>,
+    /// Items in its call.
+    called: usize,
     has_ended: bool,
 }
 
 impl<T: Together> Runner<'_, T> {
-    /// The items of the next call. `None`: there are none, and the runner counts as idle.
+    /// The items of the next call. `None`: there are none, or another runner takes them after its
+    /// call, and this one counts as idle.
     fn next(&mut self) -> Option<Vec<Waiting<T>>> {
         let mut state = lock(self.state);
+        state.called -= std::mem::take(&mut self.called);
+        if !state.may_call() {
+            state.idle += 1;
+            return None;
+        }
         let mut items = Vec::new();
         let mut replies = Vec::new();
         let mut left = VecDeque::new();
@@ -179,9 +202,12 @@ impl<T: Together> Runner<'_, T> {
             state.idle += 1;
             return None;
         }
+        self.called = items.len();
+        state.called += self.called;
         let batch = items.into_iter().zip(replies);
         Some(batch.map(|(item, reply)| Waiting { item, reply }).collect())
     }
+
     /// Ends an idle runner. `false`: it was woken at the last moment.
     fn end_if_idle(&mut self) -> bool {
         let mut state = lock(self.state);
@@ -198,11 +224,74 @@ impl<T: Together> Runner<'_, T> {
 impl<T: Together> Drop for Runner<'_, T> {
     fn drop(&mut self) {
         if !self.has_ended {
-            lock(self.state).runners -= 1;
+            let mut state = lock(self.state);
+            state.runners -= 1;
+            state.called -= self.called;
         }
     }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures::future::join_all;
+    use tokio::time::{Instant, sleep};
+
+    /// How long a call takes.
+    const CALL: Duration = Duration::from_millis(10);
+
+    /// Answered with the number of items in its call.
+    struct Counted;
+
+    impl Together for Counted {
+        type Answer = usize;
+        const ITEMS: usize = 64;
+        const CALLS: usize = 2;
+
+        fn fits(&self, _others: &[Self]) -> bool {
+            true
+        }
+
+        async fn call(_line: &mut Line, items: Vec<Self>) -> Vec<usize> {
+            sleep(CALL).await;
+            vec![items.len(); items.len()]
+        }
+    }
+
+    async fn ask(gathering: &Gathering<Counted>, count: usize, after: Duration) -> Vec<usize> {
+        sleep(after).await;
+        let answers = join_all((0..count).map(|_| gathering.ask(Counted))).await;
+        answers.into_iter().map(|answer| answer.unwrap()).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_comes_gathers_in_busy_times_only() {
+        let pool = PgPool::connect_lazy("postgres://nobody@127.0.0.1:1/nothing").unwrap();
+        let (gathering, start) = (Gathering::new(&pool), Instant::now());
+        let at = Duration::from_millis;
+        // In a quiet time the second does not wait for the first.
+        let quiet = async { (ask(&gathering, 1, at(1)).await, start.elapsed()) };
+        let (first, (second, took)) = tokio::join!(ask(&gathering, 1, at(0)), quiet);
+        assert_eq!((first, second), (vec![1], vec![1]));
+        assert!(took < CALL * 2, "{took:?}");
+        // In a busy one all who come go together, in the call after the one that runs.
+        let (first, second, third) = tokio::join!(
+            ask(&gathering, QUIET_ITEMS, at(0)),
+            ask(&gathering, 2, at(1)),
+            ask(&gathering, 3, at(2)),
+        );
+        assert_eq!((first, second, third), (vec![4; 4], vec![5; 2], vec![5; 3]));
+        // What does not go into one call begins another.
+        let (first, second) = tokio::join!(
+            ask(&gathering, QUIET_ITEMS, at(0)),
+            ask(&gathering, Counted::ITEMS, at(1)),
+        );
+        assert_eq!((first, second), (vec![4; 4], vec![64; 64]));
+        // And nothing was left.
+        assert_eq!(lock(&gathering.state).called, 0);
+    }
 }
