@@ -115,8 +115,8 @@ profile: postgresql build ## flame graphs of the hot paths, below PROFILE (profi
 test-long: test-memory ## the long forms of the failures in docs/reliability.md, and a soak of an hour
 	@SIXFOLD_BIN_DIR="$$CARGO_TARGET_DIR/release" SIXFOLD_TEST_LONG=1 \
 	  cargo test -p compat-tests --test nodes_lost --test rolling --test register \
-	  --test changed_under_reads --test database --test spoiled --test node_processes \
-	  $(CARGO_FLAGS) -- --nocapture --test-threads=1
+	  --test changed_under_reads --test database --test spoiled --test node_processes --test healed \
+	  --test membership $(CARGO_FLAGS) -- --nocapture --test-threads=1
 	@$(MAKE) --no-print-directory soak
 
 soak: postgresql build ## faults at random under real clients' load, for MINUTES=60; SEED=… repeats one

@@ -5,11 +5,12 @@
 use std::time::{Duration, Instant};
 
 use compat_tests::cluster::{Form, NODE_COUNT, Plan, Process, Server, free_address};
+use compat_tests::forms::within;
 use compat_tests::objects::Body;
 use compat_tests::raw::Request;
 
-/// Named in the issue: healed within 60 s once capacity is there; the rest is for a busy machine.
-const HEALED_WITHIN: Duration = Duration::from_mins(2);
+/// Promised, once there is a node to heal to and the dead one is given up.
+const HEALED_WITHIN: Duration = Duration::from_secs(60);
 
 const SIZES: [u64; 4] = [1000, 100_000, 3_000_000, 40_000_000];
 
@@ -44,13 +45,18 @@ async fn f28_what_a_dead_node_had_is_made_anew() {
 
     server.take_away(0);
     let _seventh = start_seventh(&server);
-    let until = Instant::now() + HEALED_WITHIN;
+    let begun = Instant::now();
     let left = "select count(*) from extent e join placement p on p.id = e.placement_id
         where e.missing <> 0 or p.nodes @> array(select number from node order by heartbeat limit 1)";
     while server.node_list().len() <= NODE_COUNT || server.metadata(left).trim() != "0" {
-        assert!(Instant::now() < until, "not healed: {}", server.metadata(left));
+        let took = begun.elapsed();
+        assert!(took < within(HEALED_WITHIN), "not healed: {}", server.metadata(left));
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
+    println!(
+        "healed {:?} after a node died, which is given up after four seconds",
+        begun.elapsed()
+    );
     check_all(&server).await;
 
     server.take_away(1);

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use compat_tests::cluster::{Form, NODE_COUNT, Plan, Process, Server, free_address};
+use compat_tests::forms::is_long;
 use compat_tests::objects::Body;
 use compat_tests::raw::{Request, Signer};
 
@@ -212,6 +213,38 @@ async fn f23_a_node_comes_and_another_is_drained_under_load() {
     check(&server, &kept).await;
     assert_eq!(number(&server, NOT_WHOLE), 0);
     assert!(seventh.ended().is_none());
+}
+
+/// The ring changes again and again, a hundred times in ten minutes in the long form: nodes get other
+/// weights and are drained, and before that is done they are taken back. Clients write and read
+/// meanwhile, and not one request fails.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn f23_many_ring_changes_under_load() {
+    let (changes, every) =
+        if is_long() { (100, Duration::from_secs(6)) } else { (10, Duration::from_millis(500)) };
+    let mut server = tokio::task::block_in_place(|| plan(Form::Separate).start());
+    tokio::task::block_in_place(|| server.add_node());
+    wait_for("the seventh node", || server.node_list().len() > NODE_COUNT).await;
+    let kept = fill(&server).await;
+    let load = Load::start(&server);
+    let began = Instant::now();
+    for change in 0..changes {
+        // Each node in its turn, two changes of its own.
+        let name = (change / 2 % 7 + 1).to_string();
+        let arguments = match change % 4 {
+            0 => ["weight", &name, "0.5"],
+            1 => ["weight", &name, "1"],
+            2 => ["drain", &name, "--json"],
+            _ => ["drain", &name, "--cancel"],
+        };
+        let changed = tokio::task::block_in_place(|| node(&server, &arguments));
+        assert!(changed.status.success(), "{}", String::from_utf8_lossy(&changed.stderr));
+        tokio::time::sleep(every).await;
+    }
+    println!("{changes} changes of the ring in {:?}", began.elapsed());
+    load.finish().await;
+    check(&server, &kept).await;
+    wait_for("the end of the moves", || number(&server, NOT_WHOLE) == 0).await;
 }
 
 /// The way for a dead drive of `sixfold server`, as docs/replace-a-drive.md has it: an empty folder

@@ -101,7 +101,9 @@ async fn f36_the_database_is_away_and_comes_back() {
     assert_eq!(server.node_list().len(), NODE_COUNT, "a drive got a second number");
     assert!((0..NODE_COUNT).all(|index| server.node(index).ended().is_none()));
     let after = server.postgres().query("select id from lease order by id");
-    assert_eq!(after, before, "a lease ended");
+    // Further ones are no loss: a lease gives way to a new one from time to time.
+    let is_there = |lease: &str| after.lines().any(|line| line == lease);
+    assert!(before.lines().all(is_there), "a lease ended: {before:?}, {after:?}");
 }
 
 fn copy(from: &Path, to: &Path) {

@@ -118,6 +118,7 @@ mod tests {
         (0..19).for_each(|_| retries.earn());
         assert!(retries.spend() && !retries.spend());
         (0..100_000).for_each(|_| retries.earn());
-        assert_eq!((0..100_000).filter(|_| retries.spend()).count() as i64, burst);
+        let spent = (0..100_000).filter(|_| retries.spend()).count();
+        assert_eq!(i64::try_from(spent), Ok(burst));
     }
 }
