@@ -115,6 +115,9 @@ comment on column extent.moved is
     'When a chunk of it was last placed elsewhere: the copy left behind is kept for reads that began before. Null: never.';
 create unique index extent_by_body on extent (body_id, start);
 create index extent_by_placement on extent (placement_id, id);
+-- Those that spare less than 4+2 does, which are few: what the removal of a node would lose is
+-- counted without reading all that it has.
+create index extent_not_four_two on extent (placement_id) where scheme <> 1;
 
 -- Placements that crowd two chunks on a node, which soon none are: they are spread out again.
 create function is_crowded_v1(p_nodes smallint[]) returns boolean

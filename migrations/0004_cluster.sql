@@ -51,6 +51,8 @@ comment on column node.set_weight is 'What an operator set; it wins over what th
 comment on column node.seat is
     'Whose tokens it has on the ring: its own number, or the seat of the node that it replaced.';
 comment on column node.is_awaited is 'Removed, and the next new drive takes its seat.';
+-- Two with the same tokens would have the same chunks, and fail together.
+create unique index node_seat_key on node (seat) where state <> 'removed';
 comment on column node.chunks is
     'How many it has, by its last heartbeat. Null while it does not know yet that it is drained: 0 of a draining node means that it is empty and stays so.';
 comment on column node.registration is
@@ -95,25 +97,29 @@ begin
 end $$;
 
 -- Gives the seat and the weight of p_old, which is removed, to p_new. The ring stays as it is, so
--- that only what was on the one comes to the other.
+-- that only what was on the one comes to the other. Nobody else who had that seat awaits a drive.
 create function take_seat_v1(p_old smallint, p_new smallint) returns void
 language plpgsql volatile as $$
 begin
     update node n set seat = o.seat, set_weight = coalesce(o.set_weight, o.weight)
         from node o where o.number = p_old and n.number = p_new;
-    update node n set is_awaited = false where n.number = p_old;
+    update node n set is_awaited = false
+        from node o where o.number = p_old and n.seat = o.seat and n.is_awaited;
 end $$;
 
--- What an operator decides of a node: 'active' ends a drain, 'draining' begins one, 'removed' is
--- final. False: there is no such node, or it is removed. Told to gateways.
+-- What an operator decides of a node: 'active' ends a drain, 'draining' begins one. False: there is
+-- no such node, or it is removed, which remove_node_v1 does. Told to gateways.
 create function set_node_state_v1(p_number smallint, p_state text) returns boolean
 language plpgsql volatile as $$
 begin
+    if p_state not in ('active', 'draining') then
+        raise exception 'an operator does not decide that a node is %', p_state
+            using errcode = '22023';
+    end if;
     update node n set state = p_state, chunks = case when p_state = 'draining' then null else n.chunks end
         where n.number = p_number and n.state <> 'removed' and n.state <> p_state;
     if not found then
-        return exists (select from node n where n.number = p_number and n.state = p_state
-            and p_state <> 'removed');
+        return exists (select from node n where n.number = p_number and n.state = p_state);
     end if;
     perform pg_notify('sixfold_registry', p_number::text);
     return true;
@@ -131,23 +137,85 @@ begin
     return false;
 end $$;
 
--- Removes p_old, whose seat p_new takes; without p_new, the next new drive. False: one of them is
--- not there, or p_new is removed.
-create function replace_node_v1(p_old smallint, p_new smallint) returns boolean
+-- How many extents, counted to p_most, could not be read any more without p_node: too few of their
+-- chunks would be neither missing nor on a node that is removed. Those of freed bodies don't count.
+-- Where a placement loses just one chunk, what needs a look is few: the extents that spare less than
+-- 4+2 does, and those that have nothing to spare already.
+create function lost_without_v1(p_node smallint, p_most integer) returns integer
 language plpgsql volatile as $$
+declare
+    v_removed smallint[] := array(select n.number from node n where n.state = 'removed');
+    v_lost integer;
 begin
-    -- As registrations do: none may slip in between.
+    with suspect as materialized (
+        select p.id, bit_or((1 << (place.position - 1)::integer)::smallint) as gone
+        from placement p, unnest(p.nodes) with ordinality as place (node, position)
+        where p.nodes @> array[p_node] and place.node = any (v_removed || p_node)
+        group by p.id
+    ), alone as materialized (
+        select s.id, s.gone from suspect s where bit_count(s.gone::integer::bit(6)) = 1
+    ), at_risk as materialized (
+        select e.body_id, e.placement_id, e.missing from extent e
+            where e.missing <> 0 and spare_v1(e.scheme, e.missing) < 1 and e.scheme = 1
+    ), lost as (
+        select e.body_id from suspect s join extent e on e.placement_id = s.id
+            where bit_count(s.gone::integer::bit(6)) > 1
+                and spare_v1(e.scheme, e.missing | s.gone) < 0
+        union all
+        select e.body_id from alone a join extent e on e.placement_id = a.id
+            where e.scheme <> 1 and spare_v1(e.scheme, e.missing | a.gone) < 0
+        union all
+        select r.body_id from at_risk r join alone a on a.id = r.placement_id
+            where spare_v1(1::smallint, r.missing | a.gone) < 0
+    )
+    select count(*) into v_lost from (
+        select from lost l where not exists (
+            select from body b where b.id = l.body_id and b.freed_at is not null)
+        limit p_most
+    ) counted;
+    return v_lost;
+end $$;
+
+-- Removes p_node for good. Its seat goes to p_new, to the next new drive (p_is_awaited), or to
+-- nobody; then a node that was removed before can give its seat away, too. Answers 'done', or why
+-- not: 'absent' (one of them is not there, or is removed), 'taken' (a node has that seat), 'loses'
+-- (so many extents, counted to p_most; with p_may_lose it is done all the same). Told to gateways.
+create function remove_node_v1(p_node smallint, p_new smallint, p_is_awaited boolean,
+    p_may_lose boolean, p_most integer)
+returns table (outcome text, lost integer) language plpgsql volatile as $$
+declare
+    v_seat smallint;
+    v_is_removed boolean;
+begin
+    -- As registrations do: none may slip in between. And of two removals the second one counts what
+    -- the first one left.
     perform pg_advisory_xact_lock(hashtextextended('sixfold register_node', 0));
-    if not exists (select from node n where n.number = p_old) or (p_new is not null and not exists (
-        select from node n where n.number = p_new and n.state <> 'removed')) then
-        return false;
+    select n.seat, n.state = 'removed' into v_seat, v_is_removed from node n where n.number = p_node;
+    if not found or p_new = p_node or v_is_removed and p_new is null and not p_is_awaited
+        or p_new is not null and not exists (
+            select from node n where n.number = p_new and n.state <> 'removed') then
+        return query select 'absent', 0;
+        return;
     end if;
-    update node n set state = 'removed', is_awaited = p_new is null where n.number = p_old;
+    if v_is_removed and exists (
+        select from node n where n.seat = v_seat and n.state <> 'removed') then
+        return query select 'taken', 0;
+        return;
+    end if;
+    if not v_is_removed and not p_may_lose then
+        lost := lost_without_v1(p_node, p_most);
+        if lost > 0 then
+            return query select 'loses', lost;
+            return;
+        end if;
+    end if;
+    update node n set state = 'removed', is_awaited = p_new is null and p_is_awaited
+        where n.number = p_node;
     if p_new is not null then
-        perform take_seat_v1(p_old, p_new);
+        perform take_seat_v1(p_node, p_new);
     end if;
-    perform pg_notify('sixfold_registry', p_old::text);
-    return true;
+    perform pg_notify('sixfold_registry', p_node::text);
+    return query select 'done', 0;
 end $$;
 
 -- Records that a node lives, and answers its state: what an operator decided stays, and the node

@@ -25,8 +25,8 @@ use types::{
     AccessKey, Backlogs, BodyId, Bucket, BucketId, ChunkSet, Claimant, Commit, CommitOutcome,
     CompleteOutcome, Completion, DeleteCondition, DeleteOutcome, Extent, ExtentCursor, Found,
     JobRow, JobStanding, ListQuery, Lost, Move, NewBody, NodeCondition, NodeRow, NodeState, Page,
-    Part, PartOutcome, Placed, Quarantine, RiskCursor, TagOutcome, Tags, Upload, UploadId, User,
-    UserId, Version, VersionId, Versioning,
+    Part, PartOutcome, Placed, Quarantine, Removal, RemoveNode, RiskCursor, TagOutcome, Tags,
+    Upload, UploadId, User, UserId, Version, VersionId, Versioning,
 };
 
 /// The most extents that one look-up returns; a longer body is read page by page.
@@ -38,6 +38,9 @@ pub const FREED_EXTENTS: usize = 20_000;
 
 /// What waits is counted to here: counting more would cost more than it tells.
 pub const BACKLOG_LIMIT: usize = 200_000;
+
+/// What a removal would lose is counted to here: one is reason enough to refuse it.
+pub const LOST_LIMIT: usize = 1000;
 
 /// Why a call on the rows failed, by what the caller does about it.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -346,14 +349,14 @@ pub trait Meta: Send + Sync + 'static {
         registration: i64,
         condition: NodeCondition,
     ) -> Result<Option<NodeState>>;
-    /// What an operator decides of a node: `Draining` begins a drain, `Active` ends it, `Removed`
-    /// is final. `false`: there is no such node, or it is removed.
+    /// What an operator decides of a node: `Draining` begins a drain, `Active` ends it. `false`:
+    /// there is no such node, or it is removed.
     async fn set_node_state(&self, node: NodeNumber, state: NodeState) -> Result<bool>;
     /// Sets the weight that wins over what the node says. `false` as above.
     async fn set_node_weight(&self, node: NodeNumber, weight: f64) -> Result<bool>;
-    /// Removes a node and gives its seat and weight to `new`, or to the next new drive. `false`:
-    /// one of them is not there, or `new` is removed.
-    async fn replace_node(&self, old: NodeNumber, new: Option<NodeNumber>) -> Result<bool>;
+    /// Removes a node for good, unless objects would be lost. Of two removals at the same time the
+    /// second one counts what the first one left.
+    async fn remove_node(&self, removal: RemoveNode) -> Result<Removal>;
     /// Yields once it listens and after every change of the registry, heartbeats excepted. One who
     /// can't listen hears nothing and reads the registry from time to time, which it does anyway.
     fn registry_changes(&self) -> BoxStream<'static, ()>;

@@ -7,7 +7,7 @@ use super::rows::Rows;
 use super::tables::CRASH_POINTS;
 use super::world::End;
 use crate::meta::Meta;
-use crate::meta::types::NodeState;
+use crate::meta::types::{Heir, NodeState, RemoveNode};
 use sixfold_proto::name::{ChunkIndex, ChunkName, NodeNumber};
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -269,7 +269,9 @@ impl Nemesis {
         node.wipe();
         self.around.world.sleep(1000, 20_000).await;
         let rows = self.rows("operator");
-        while rows.replace_node(number, None).await.is_err() {}
+        // The drive is empty: what rows say of other chunks does not bring it back.
+        let removal = RemoveNode { node: number, heir: Heir::NextDrive, may_lose: true };
+        while rows.remove_node(removal).await.is_err() {}
         let count = self.around.network.nodes().len();
         let new = SimNode::new(&self.around.world, self.around.cluster, count);
         self.around.network.add(Arc::clone(&new));

@@ -9,8 +9,8 @@ use crate::meta::types::{
     AccessKey, Backlogs, BodyId, BodySource, Bucket, BucketId, ChunkSet, Claimant, Commit,
     CommitOutcome, CompleteOutcome, Completion, DeleteCondition, DeleteOutcome, Extent,
     ExtentCursor, Found, JobRow, JobStanding, ListQuery, Lost, Move, NewBody, NodeCondition,
-    NodeRow, NodeState, Page, Part, PartOutcome, Placed, Quarantine, RiskCursor, TagOutcome, Tags,
-    Upload, UploadId, User, UserId, Version, VersionId, Versioning,
+    NodeRow, NodeState, Page, Part, PartOutcome, Placed, Quarantine, Removal, RemoveNode,
+    RiskCursor, TagOutcome, Tags, Upload, UploadId, User, UserId, Version, VersionId, Versioning,
 };
 use crate::meta::{FreedBody, Meta, MetaError, Renewal, Result};
 use async_trait::async_trait;
@@ -384,7 +384,7 @@ rows! {
         -> Option<NodeState>;
     set_node_state(node: NodeNumber, state: NodeState) -> bool;
     set_node_weight(node: NodeNumber, weight: f64) -> bool;
-    replace_node(old: NodeNumber, new: Option<NodeNumber>) -> bool;
+    remove_node(removal: RemoveNode) -> Removal;
     nodes() -> Vec<NodeRow>;
     cluster_id() -> Uuid;
 }

@@ -4,8 +4,8 @@ use super::*;
 use crate::erasure::Scheme;
 use crate::meta::model::Model;
 use crate::meta::types::{
-    BodyId, BodySource, Bucket, Commit, Content, Extent, FoundName, Headers, Move, Named, NewBody,
-    UserId, VersionId, WriteCondition,
+    BodyId, BodySource, Bucket, Commit, Content, Extent, FoundName, Headers, Heir, Move, Named,
+    NewBody, RemoveNode, UserId, VersionId, WriteCondition,
 };
 use crate::nodes::fake::FakeNode;
 use bytes::Bytes;
@@ -399,11 +399,8 @@ async fn nodes_that_can_not_be_asked_are_named_and_nothing_of_theirs_is_said_to_
     assert!(state.unreached[&4].contains("refused"), "{:?}", state.unreached);
     assert_eq!(findings, []);
     // What rows place on a node that was taken out is absent.
-    world
-        .model
-        .set_node_state(NodeNumber(4), crate::meta::types::NodeState::Removed)
-        .await
-        .unwrap();
+    let removal = RemoveNode { node: NodeNumber(4), heir: Heir::Nobody, may_lose: false };
+    world.model.remove_node(removal).await.unwrap();
     let (state, findings) = world.run(false).await;
     assert_eq!(state.unreached.keys().copied().collect::<Vec<_>>(), [5]);
     assert_eq!(findings[0].absent, ChunkSet(0b1000));

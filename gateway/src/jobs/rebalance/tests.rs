@@ -7,8 +7,8 @@ use crate::jobs::{Heal, Job, Paces, Progress};
 use crate::meta::Meta;
 use crate::meta::model::Model;
 use crate::meta::types::{
-    BodyId, BodySource, Bucket, Claimant, Commit, Content, Extent, Headers, NodeCondition,
-    NodeState, Placed, WriteCondition,
+    BodyId, BodySource, Bucket, Claimant, Commit, Content, Extent, Headers, Heir, NodeCondition,
+    NodeState, Placed, Removal, RemoveNode, WriteCondition,
 };
 use crate::nodes::fake::{FakeNode, Faults};
 use crate::nodes::{Directory, NodeLimits};
@@ -138,6 +138,12 @@ impl World {
         self.directory.refresh().await.unwrap();
     }
 
+    async fn remove(&self, node: u16) {
+        let removal = RemoveNode { node: NodeNumber(node), heir: Heir::Nobody, may_lose: false };
+        assert_eq!(self.model.remove_node(removal).await.unwrap(), Removal::Done);
+        self.directory.refresh().await.unwrap();
+    }
+
     async fn extents(&self) -> Vec<Extent> {
         let all = self.model.placed_extents(Placed::Anywhere, None, 10_000).await.unwrap();
         all.into_iter().map(|(_, extent)| extent).collect()
@@ -186,7 +192,7 @@ async fn a_drained_node_is_empty_and_the_others_have_everything() {
     world.round(&job).await;
     assert_eq!(world.fake(3).chunk_count(), 0);
     world.check().await;
-    world.decide(3, NodeState::Removed).await;
+    world.remove(3).await;
     assert_eq!(world.round(&job).await, 0, "nothing moves a second time");
     world.check().await;
 }
@@ -265,7 +271,7 @@ async fn f28_while_more_than_two_are_silent_nothing_moves() {
     assert_eq!(world.round(&job).await, 0);
     let doing = world.model.jobs().await.unwrap().remove(0).doing;
     assert!(doing.contains("more than two nodes are silent"), "{doing}");
-    world.decide(12, NodeState::Removed).await;
+    world.remove(12).await;
     assert!(world.round(&job).await > 0);
 }
 

@@ -5,7 +5,8 @@ use super::migrate::migrate;
 use super::pg::Pg;
 use super::types::{
     BodyId, BodySource, Bucket, ChunkSet, Claimant, Commit, CommitOutcome, Content, Extent, Lost,
-    Move, NewBody, NodeCondition, NodeRow, NodeState, Placed, RiskCursor, UserId, WriteCondition,
+    Move, NewBody, NodeCondition, NodeRow, NodeState, Placed, Removal, RiskCursor, UserId,
+    WriteCondition,
 };
 use super::{Meta, MetaError};
 use crate::erasure::Scheme;
@@ -39,6 +40,7 @@ macro_rules! on_both {
 mod background;
 mod moves;
 mod races;
+mod removal;
 
 const NOW: Duration = Duration::ZERO;
 const HOUR: Duration = Duration::from_secs(3600);
@@ -54,7 +56,6 @@ on_both!(
     users_own_keys,
     nodes_keep_their_numbers,
     operators_decide_and_nodes_learn,
-    a_new_node_takes_the_seat_of_a_replaced_one,
     changes_of_the_registry_are_told,
     a_job_has_one_claimant,
     extents_are_found_by_where_they_are,
@@ -205,38 +206,18 @@ async fn operators_decide_and_nodes_learn(meta: &dyn Meta) {
     assert!(meta.set_node_weight(number, 2.5).await.unwrap());
     let again = meta.register_node(row.drive, Some("10.0.0.1:1"), "a", 1.0).await.unwrap();
     assert_eq!((again.weight, again.seat), (2.5, number), "the operator's weight stays");
-    assert!(meta.set_node_state(number, NodeState::Removed).await.unwrap());
-    for state in [NodeState::Active, NodeState::Draining, NodeState::Removed] {
+    for state in [NodeState::Full, NodeState::Fenced, NodeState::Removed] {
+        assert!(meta.set_node_state(number, state).await.is_err(), "{state:?}");
+    }
+    assert_eq!(removal::remove(meta, 1).await, Removal::Done);
+    for state in [NodeState::Active, NodeState::Draining] {
         assert!(!meta.set_node_state(number, state).await.unwrap(), "removed is final");
     }
+    assert_eq!(removal::remove(meta, 1).await, Removal::Absent);
     assert!(!meta.set_node_weight(number, 1.0).await.unwrap());
     assert!(!meta.set_node_state(NodeNumber(9), NodeState::Draining).await.unwrap());
     assert!(!meta.set_node_weight(NodeNumber(9), 1.0).await.unwrap());
     assert_eq!(node(meta, 1).await.state, NodeState::Removed);
-}
-
-async fn a_new_node_takes_the_seat_of_a_replaced_one(meta: &dyn Meta) {
-    let register = |address| meta.register_node(Uuid::new_v4(), Some(address), "a", 3.0);
-    for address in ["10.0.0.1:1", "10.0.0.2:1", "10.0.0.3:1"] {
-        register(address).await.unwrap();
-    }
-    let [one, two, three, four, five] = [1, 2, 3, 4, 5].map(NodeNumber);
-    meta.set_node_weight(one, 0.5).await.unwrap();
-    assert!(meta.replace_node(one, Some(two)).await.unwrap());
-    let taken = node(meta, 2).await;
-    assert_eq!((taken.seat, taken.weight, taken.state), (one, 0.5, NodeState::Active));
-    assert_eq!(node(meta, 1).await.state, NodeState::Removed);
-    assert!(!meta.replace_node(three, Some(one)).await.unwrap(), "a removed one takes no seat");
-    assert!(!meta.replace_node(three, Some(NodeNumber(9))).await.unwrap());
-    assert!(!meta.replace_node(NodeNumber(9), None).await.unwrap());
-    assert!(meta.replace_node(three, None).await.unwrap());
-    let next = register("10.0.0.4:1").await.unwrap();
-    assert_eq!((next.number, next.seat, next.weight), (four, three, 3.0));
-    let own = register("10.0.0.5:1").await.unwrap();
-    assert_eq!((own.number, own.seat), (five, five), "a seat is taken once");
-    // The seat of a seat.
-    assert!(meta.replace_node(two, Some(five)).await.unwrap());
-    assert_eq!(node(meta, 5).await.seat, one);
 }
 
 async fn changes_of_the_registry_are_told(meta: &dyn Meta) {
@@ -250,7 +231,7 @@ async fn changes_of_the_registry_are_told(meta: &dyn Meta) {
     next().await;
     meta.set_node_state(row.number, NodeState::Draining).await.unwrap();
     next().await;
-    meta.replace_node(row.number, None).await.unwrap();
+    removal::replace(meta, row.number.0, None).await;
     next().await;
 }
 

@@ -103,10 +103,10 @@ async fn a_seat_is_taken_once_by_drives_that_come_together() {
     for _ in 0..3 {
         pg.register_node(Uuid::new_v4(), None, "a", 1.0).await.unwrap();
     }
-    let replacing = pg.replace_node(NodeNumber(2), None);
+    let replacing = removal::replace(&pg, 2, None);
     let coming = (0..6).map(|_| pg.register_node(Uuid::new_v4(), None, "a", 1.0));
     let (replaced, _) = tokio::join!(replacing, futures::future::join_all(coming));
-    assert!(replaced.unwrap());
+    assert_eq!(replaced, Removal::Done);
     pg.register_node(Uuid::new_v4(), None, "a", 1.0).await.unwrap();
     let rows = pg.nodes().await.unwrap();
     let on_seat = rows.iter().filter(|row| row.seat == NodeNumber(2)).count();

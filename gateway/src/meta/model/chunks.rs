@@ -2,7 +2,7 @@
 
 use super::state::{Body, State};
 use crate::meta::types::{BodyId, ChunkSet, Extent, ExtentCursor, Lost, Move, Placed, RiskCursor};
-use crate::meta::{FREED_EXTENTS, FreedBody, MetaError, Result};
+use crate::meta::{FREED_EXTENTS, FreedBody, LOST_LIMIT, MetaError, Result};
 use crate::points::is_planted;
 use sixfold_proto::name::{ChunkName, CopyNumber, ExtentId, LeaseId, NodeNumber};
 use std::collections::BTreeSet;
@@ -45,6 +45,19 @@ pub(super) fn lose_chunks_on(
     }
     let last = page.last().filter(|_| page.len() >= limit);
     Ok(last.map(|extent| ExtentCursor { placement: 0, extent: extent.id }))
+}
+
+/// How many extents, counted to a limit, could not be read any more without `node`.
+pub(super) fn lost_without(state: &State, node: NodeNumber) -> usize {
+    let is_gone = |number: NodeNumber| number == node || state.nodes.is_removed(number);
+    let bodies = state.bodies.values().filter(|body| body.freed.is_none());
+    let on_it = bodies.flat_map(|body| &body.extents).filter(|e| e.placement.contains(&node));
+    let is_lost = |extent: &&Extent| {
+        let gone = ChunkSet::of(|index| is_gone(extent.placement[index]));
+        let missing = ChunkSet(extent.missing.0 | gone.0);
+        RiskCursor::of(&Extent { missing, ..(*extent).clone() }).spare < 0
+    };
+    on_it.filter(is_lost).take(LOST_LIMIT).count()
 }
 
 #[allow(clippy::unnecessary_wraps)] // As PostgreSQL's, which may fail.

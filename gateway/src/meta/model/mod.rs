@@ -22,8 +22,8 @@ use super::types::{
     AccessKey, Backlogs, BodyId, Bucket, BucketId, ChunkSet, Claimant, Commit, CommitOutcome,
     CompleteOutcome, Completion, DeleteCondition, DeleteOutcome, Extent, ExtentCursor, Found,
     JobRow, JobStanding, ListQuery, Lost, Move, NewBody, NodeCondition, NodeRow, NodeState, Page,
-    Part, PartOutcome, Placed, Quarantine, RiskCursor, TagOutcome, Tags, Upload, UploadId, User,
-    UserId, Version, VersionId, Versioning,
+    Part, PartOutcome, Placed, Quarantine, Removal, RemoveNode, RiskCursor, TagOutcome, Tags,
+    Upload, UploadId, User, UserId, Version, VersionId, Versioning,
 };
 use super::{FreedBody, Meta, Renewal, Result};
 use async_trait::async_trait;
@@ -323,8 +323,8 @@ impl Meta for Model {
     async fn set_node_weight(&self, node: NodeNumber, weight: f64) -> Result<bool> {
         nodes::set_node_weight(&mut self.state(), node, weight)
     }
-    async fn replace_node(&self, old: NodeNumber, new: Option<NodeNumber>) -> Result<bool> {
-        nodes::replace_node(&mut self.state(), old, new)
+    async fn remove_node(&self, removal: RemoveNode) -> Result<Removal> {
+        nodes::remove_node(&mut self.state(), removal)
     }
     fn registry_changes(&self) -> BoxStream<'static, ()> {
         nodes::registry_changes(&self.state())

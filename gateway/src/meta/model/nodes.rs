@@ -1,8 +1,9 @@
 //! The registry of nodes.
 
+use super::chunks;
 use super::state::State;
 use crate::chance;
-use crate::meta::types::{NodeCondition, NodeRow, NodeState};
+use crate::meta::types::{Heir, NodeCondition, NodeRow, NodeState, Removal, RemoveNode};
 use crate::meta::{MetaError, Result};
 use futures::StreamExt;
 use futures::stream::BoxStream;
@@ -23,6 +24,17 @@ pub(super) struct Nodes {
     /// Removed nodes whose seats wait for new drives.
     awaited: BTreeSet<NodeNumber>,
     changes: watch::Sender<()>,
+}
+
+impl Nodes {
+    fn members(&self) -> impl Iterator<Item = &NodeRow> {
+        let rows = self.rows.values().map(|(row, _)| row);
+        rows.filter(|row| row.state != NodeState::Removed)
+    }
+
+    pub(super) fn is_removed(&self, node: NodeNumber) -> bool {
+        self.rows.get(&node).is_some_and(|(row, _)| row.state == NodeState::Removed)
+    }
 }
 
 pub(super) fn register_node(
@@ -76,7 +88,8 @@ fn take_seat(nodes: &mut Nodes, old: NodeNumber, new: NodeNumber) {
     let Some((seat, weight)) = nodes.rows.get(&old).map(|(row, _)| (row.seat, row.weight)) else {
         return;
     };
-    nodes.awaited.remove(&old);
+    let Nodes { rows, awaited, .. } = nodes;
+    awaited.retain(|number| rows.get(number).is_some_and(|(row, _)| row.seat != seat));
     if let Some((row, _)) = nodes.rows.get_mut(&new) {
         (row.seat, row.weight) = (seat, weight);
         nodes.weights.insert(new, weight);
@@ -88,12 +101,15 @@ fn member(nodes: &mut Nodes, node: NodeNumber) -> Option<&mut NodeRow> {
     row.filter(|row| row.state != NodeState::Removed)
 }
 
-#[allow(clippy::unnecessary_wraps)] // As PostgreSQL's, which may fail.
 pub(super) fn set_node_state(
     state: &mut State,
     node: NodeNumber,
     node_state: NodeState,
 ) -> Result<bool> {
+    if !matches!(node_state, NodeState::Active | NodeState::Draining) {
+        let broken = format!("an operator does not decide that a node is {node_state:?}");
+        return Err(MetaError::Broken(broken));
+    }
     let Some(row) = member(&mut state.nodes, node) else { return Ok(false) };
     if row.state != node_state && node_state == NodeState::Draining {
         row.chunk_count = None;
@@ -113,23 +129,41 @@ pub(super) fn set_node_weight(state: &mut State, node: NodeNumber, weight: f64) 
 }
 
 #[allow(clippy::unnecessary_wraps)] // As PostgreSQL's, which may fail.
-pub(super) fn replace_node(
-    state: &mut State,
-    old: NodeNumber,
-    new: Option<NodeNumber>,
-) -> Result<bool> {
-    let nodes = &mut state.nodes;
-    if new.is_some_and(|new| member(nodes, new).is_none()) {
-        return Ok(false);
+pub(super) fn remove_node(state: &mut State, removal: RemoveNode) -> Result<Removal> {
+    let RemoveNode { node, heir, may_lose } = removal;
+    let Some((seat, node_state)) = state.nodes.rows.get(&node).map(|(r, _)| (r.seat, r.state))
+    else {
+        return Ok(Removal::Absent);
+    };
+    let is_removed = node_state == NodeState::Removed;
+    let is_there = match heir {
+        Heir::Nobody => !is_removed,
+        Heir::NextDrive => true,
+        Heir::Node(new) => new != node && member(&mut state.nodes, new).is_some(),
+    };
+    if !is_there {
+        return Ok(Removal::Absent);
     }
-    let Some((row, _)) = nodes.rows.get_mut(&old) else { return Ok(false) };
-    row.state = NodeState::Removed;
-    match new {
-        Some(new) => take_seat(nodes, old, new),
-        None => drop(nodes.awaited.insert(old)),
+    if is_removed && state.nodes.members().any(|row| row.seat == seat) {
+        return Ok(Removal::SeatTaken);
+    }
+    if !is_removed && !may_lose {
+        let lost = chunks::lost_without(state, node);
+        if lost > 0 {
+            return Ok(Removal::Loses(lost));
+        }
+    }
+    let nodes = &mut state.nodes;
+    if let Some(row) = member(nodes, node) {
+        row.state = NodeState::Removed;
+    }
+    match heir {
+        Heir::Nobody => {}
+        Heir::NextDrive => drop(nodes.awaited.insert(node)),
+        Heir::Node(new) => take_seat(nodes, node, new),
     }
     nodes.changes.send_replace(());
-    Ok(true)
+    Ok(Removal::Done)
 }
 
 pub(super) fn registry_changes(state: &State) -> BoxStream<'static, ()> {

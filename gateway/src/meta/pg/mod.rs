@@ -34,8 +34,8 @@ use super::types::{
     AccessKey, Backlogs, BodyId, Bucket, BucketId, ChunkSet, Claimant, Commit, CommitOutcome,
     CompleteOutcome, Completion, DeleteCondition, DeleteOutcome, Extent, ExtentCursor, Found,
     JobRow, JobStanding, ListQuery, Lost, Move, NewBody, NodeCondition, NodeRow, NodeState, Page,
-    Part, PartOutcome, Placed, Quarantine, RiskCursor, TagOutcome, Tags, Upload, UploadId, User,
-    UserId, Version, VersionId, Versioning,
+    Part, PartOutcome, Placed, Quarantine, Removal, RemoveNode, RiskCursor, TagOutcome, Tags,
+    Upload, UploadId, User, UserId, Version, VersionId, Versioning,
 };
 use super::{FreedBody, Meta, Renewal, Result};
 use async_trait::async_trait;
@@ -385,8 +385,8 @@ impl Meta for Pg {
     async fn set_node_weight(&self, node: NodeNumber, weight: f64) -> Result<bool> {
         call!(self.within("set_node_weight"), nodes::set_node_weight(&self.pool, node, weight))
     }
-    async fn replace_node(&self, old: NodeNumber, new: Option<NodeNumber>) -> Result<bool> {
-        call!(self.within("replace_node"), nodes::replace_node(&self.pool, old, new))
+    async fn remove_node(&self, removal: RemoveNode) -> Result<Removal> {
+        call!(self.timed("remove_node"), nodes::remove_node(&self.pool, removal))
     }
     fn registry_changes(&self) -> BoxStream<'static, ()> {
         changes::registry_changes(&self.pool)

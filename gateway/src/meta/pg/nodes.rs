@@ -3,11 +3,19 @@
 use super::columns::{broken, node_from, node_number, size_from, size_number};
 use super::error::from_sqlx;
 use super::scram;
-use crate::meta::Result;
-use crate::meta::types::{NodeCondition, NodeRow, NodeState};
+use crate::meta::types::{Heir, NodeCondition, NodeRow, NodeState, Removal, RemoveNode};
+use crate::meta::{LOST_LIMIT, MetaError, Result};
 use sixfold_proto::name::NodeNumber;
 use sqlx::{AssertSqlSafe, PgPool};
+use std::time::Duration;
 use uuid::Uuid;
+
+/// The longest that the database may count what a removal would lose, which may be a long walk where
+/// chunks of nodes removed before are not made anew yet: no transaction over 10 s.
+const COUNT_LIMIT: &str = "set local statement_timeout = '9s'";
+
+/// The longest wait for the answer, with a new connection and the transaction's end.
+const ANSWER_LIMIT: Duration = Duration::from_secs(15);
 
 /// A node's columns.
 struct Columns {
@@ -113,19 +121,41 @@ pub(super) async fn set_node_weight(pool: &PgPool, node: NodeNumber, weight: f64
     .map_err(from_sqlx)
 }
 
-pub(super) async fn replace_node(
-    pool: &PgPool,
-    old: NodeNumber,
-    new: Option<NodeNumber>,
-) -> Result<bool> {
-    sqlx::query_scalar!(
-        r#"select replace_node_v1($1, $2) as "is_replaced!""#,
-        node_number(old)?,
-        new.map(node_number).transpose()? as Option<i16>
+/// A removal whose answer was lost may have happened; said again, it is `Absent` or done once more.
+pub(super) async fn remove_node(pool: &PgPool, removal: RemoveNode) -> Result<Removal> {
+    let silent = || MetaError::Unavailable(format!("no answer within {ANSWER_LIMIT:?}"));
+    tokio::time::timeout(ANSWER_LIMIT, attempt_removal(pool, removal))
+        .await
+        .map_err(|_| silent())?
+}
+
+async fn attempt_removal(pool: &PgPool, removal: RemoveNode) -> Result<Removal> {
+    let new = match removal.heir {
+        Heir::Node(new) => Some(node_number(new)?),
+        Heir::NextDrive | Heir::Nobody => None,
+    };
+    let most = i32::try_from(LOST_LIMIT).unwrap_or(i32::MAX);
+    let mut transaction = pool.begin().await.map_err(from_sqlx)?;
+    sqlx::query(COUNT_LIMIT).execute(&mut *transaction).await.map_err(from_sqlx)?;
+    let row = sqlx::query!(
+        r#"select outcome as "outcome!", lost as "lost!" from remove_node_v1($1, $2, $3, $4, $5)"#,
+        node_number(removal.node)?,
+        new as Option<i16>,
+        removal.heir == Heir::NextDrive,
+        removal.may_lose,
+        most
     )
-    .fetch_one(pool)
+    .fetch_one(&mut *transaction)
     .await
-    .map_err(from_sqlx)
+    .map_err(from_sqlx)?;
+    transaction.commit().await.map_err(from_sqlx)?;
+    match &*row.outcome {
+        "done" => Ok(Removal::Done),
+        "absent" => Ok(Removal::Absent),
+        "taken" => Ok(Removal::SeatTaken),
+        "loses" => Ok(Removal::Loses(usize::try_from(row.lost).unwrap_or(LOST_LIMIT))),
+        _ => Err(broken("an outcome that this release does not know")),
+    }
 }
 
 pub(super) async fn nodes(pool: &PgPool) -> Result<Vec<NodeRow>> {

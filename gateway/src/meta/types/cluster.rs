@@ -95,3 +95,40 @@ pub enum NodeState {
     /// No longer part of the cluster.
     Removed,
 }
+
+/// The removal of a node, for good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RemoveNode {
+    /// Which one.
+    pub node: NodeNumber,
+    /// Who gets its seat.
+    pub heir: Heir,
+    /// Also when extents can't be read any more without it.
+    pub may_lose: bool,
+}
+
+/// Who gets the seat and the weight of a node that is removed, or was removed before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Heir {
+    /// Nobody: its share goes to all others.
+    Nobody,
+    /// The next new drive.
+    NextDrive,
+    /// A node that is there.
+    Node(NodeNumber),
+}
+
+/// What came of a removal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Removal {
+    /// It is removed.
+    Done,
+    /// It is not there or was removed before, or its heir is not there.
+    Absent,
+    /// It was removed before, and a node has its seat.
+    SeatTaken,
+    /// Nothing was changed, because so many extents could not be read any more: fewer of their
+    /// chunks than their scheme needs would be neither missing nor on removed nodes. Counted to
+    /// [`crate::meta::LOST_LIMIT`].
+    Loses(usize),
+}

@@ -9,7 +9,9 @@ mod uploads;
 
 pub use background::{Backlogs, JobStanding, Quarantine};
 pub use checks::{CheckRun, Checked, Finding, FoundName, NameCursor, Named, Outcome};
-pub use cluster::{AccessKey, NodeCondition, NodeRow, NodeState, User, UserId};
+pub use cluster::{
+    AccessKey, Heir, NodeCondition, NodeRow, NodeState, Removal, RemoveNode, User, UserId,
+};
 pub use healing::{Claimant, ExtentCursor, JobRow, Lost, Move, Placed, RiskCursor};
 pub use objects::{
     BodyId, BodySource, Bucket, BucketId, Checksum, ChecksumAlgorithm, ChecksumType, ChunkSet,

@@ -4,7 +4,7 @@ use super::*;
 use crate::meta::migrate::migrate;
 use crate::meta::model::Model;
 use crate::meta::pg::Pg;
-use crate::meta::types::NodeCondition;
+use crate::meta::types::{Heir, NodeCondition, RemoveNode};
 use crate::postgres::testing;
 use sixfold_proto::name::LeaseId;
 
@@ -41,7 +41,8 @@ async fn changes_are_heard_of(meta: Arc<dyn Meta>) {
     meta.heartbeat(row.number, row.registration, beat).await.unwrap();
     tokio::time::sleep(Duration::from_millis(300)).await;
     assert_eq!(directory.snapshot().read, read, "a heartbeat was told");
-    meta.set_node_state(row.number, NodeState::Removed).await.unwrap();
+    let removal = RemoveNode { node: row.number, heir: Heir::Nobody, may_lose: false };
+    meta.remove_node(removal).await.unwrap();
     wait_for(&directory, |snapshot| snapshot.ring().node_count() == 0).await;
     stop.cancel();
     watching.await.unwrap();

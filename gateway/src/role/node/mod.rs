@@ -10,11 +10,11 @@ mod weight;
 pub(super) use list::{as_json, is_up};
 
 use super::admin::Target;
-use crate::meta::Meta;
 use crate::meta::pg::Pg;
-use crate::meta::types::{NodeRow, NodeState, Placed};
+use crate::meta::types::{NodeRow, NodeState, Placed, Removal, RemoveNode};
+use crate::meta::{LOST_LIMIT, Meta};
 use crate::role::say::say;
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use clap::Subcommand;
 use sixfold_proto::name::{CHUNKS_PER_EXTENT, NodeNumber};
 
@@ -62,7 +62,7 @@ pub async fn run(command: Command) -> anyhow::Result<()> {
 struct Nodes(Vec<NodeRow>);
 
 impl Nodes {
-    async fn read(meta: &Pg) -> anyhow::Result<Self> {
+    async fn read(meta: &dyn Meta) -> anyhow::Result<Self> {
         Ok(Self(meta.nodes().await?))
     }
 
@@ -81,6 +81,20 @@ impl Nodes {
             "node {number} was removed: its drive can come back as a new node once it is emptied"
         );
         Ok(row)
+    }
+
+    /// Refuses to give a seat away for the second time.
+    fn check_seat(&self, old: &NodeRow) -> anyhow::Result<()> {
+        let has_it = |row: &&NodeRow| row.seat == old.seat && row.state != NodeState::Removed;
+        let heir = self.0.iter().find(has_it).filter(|row| row.number != old.number);
+        let heir = heir.map(|row| row.number);
+        ensure!(
+            heir.is_none(),
+            "the place of node {} was taken by node {}: if that one is dead, too, replace that one",
+            old.number,
+            heir.map_or_else(String::new, |number| number.to_string())
+        );
+        Ok(())
     }
 
     /// The members that stay when `leaving` goes.
@@ -123,8 +137,32 @@ impl Nodes {
     }
 }
 
+/// Removes a node, unless objects or the state of other nodes stand against it.
+async fn take_out(meta: &Pg, removal: RemoveNode) -> anyhow::Result<()> {
+    let node = removal.node;
+    match meta.remove_node(removal).await? {
+        Removal::Done => Ok(()),
+        Removal::Absent => bail!("a node was removed meanwhile: see `sixfold node list`"),
+        Removal::SeatTaken => {
+            bail!("the place of node {node} was taken meanwhile: see `sixfold node list`")
+        }
+        Removal::Loses(extents) => bail!("{}", lost(node, extents)),
+    }
+}
+
+/// What a removal would lose, and the ways around it.
+fn lost(node: NodeNumber, extents: usize) -> String {
+    let or_more = if extents >= LOST_LIMIT { " or more" } else { "" };
+    format!(
+        "without node {node} {extents}{or_more} extents of objects could never be read again: too \
+         few of their chunks are on other nodes. Wait until what is missing is made anew (`sixfold \
+         status` counts degraded extents), bring drives back that are away (`sixfold node list`), \
+         or drain the node if it answers. --lose-objects gives those objects up"
+    )
+}
+
 /// Whether rows place chunks on a node.
-async fn holds_chunks(meta: &Pg, node: NodeNumber) -> anyhow::Result<bool> {
+async fn holds_chunks(meta: &dyn Meta, node: NodeNumber) -> anyhow::Result<bool> {
     Ok(!meta.placed_extents(Placed::On(&[node]), None, 1).await?.is_empty())
 }
 
@@ -140,7 +178,7 @@ async fn report(meta: &Pg, target: &Target, number: u16, said: &str) -> anyhow::
 
 #[cfg(test)]
 mod tests {
-    use super::Nodes;
+    use super::{LOST_LIMIT, Nodes, lost};
     use crate::meta::types::{NodeRow, NodeState};
     use sixfold_proto::name::NodeNumber;
 
@@ -197,6 +235,27 @@ mod tests {
         let mut nodes = nodes(7, 0);
         nodes.0[6].state = NodeState::Draining;
         assert!(nodes.check_left(&nodes.0[0], "draining", false).is_err(), "the second drain");
+    }
+
+    #[test]
+    fn a_seat_that_was_taken_is_not_given_again() {
+        let mut nodes = nodes(7, 0);
+        assert!(nodes.check_seat(&nodes.0[2]).is_ok(), "its own");
+        nodes.0[2].state = NodeState::Removed;
+        assert!(nodes.check_seat(&nodes.0[2]).is_ok(), "nobody's");
+        nodes.0[6].seat = NodeNumber(3);
+        let error = nodes.check_seat(&nodes.0[2]).unwrap_err().to_string();
+        assert!(error.contains("place of node 3 was taken by node 7"), "{error}");
+        nodes.0[6].state = NodeState::Removed;
+        assert!(nodes.check_seat(&nodes.0[2]).is_ok(), "nobody's again");
+    }
+
+    #[test]
+    fn what_would_be_lost_is_counted_with_the_mend() {
+        let said = lost(NodeNumber(3), 12);
+        assert!(said.contains("without node 3 12 extents"), "{said}");
+        assert!(said.contains("--lose-objects") && said.contains("sixfold status"), "{said}");
+        assert!(lost(NodeNumber(3), LOST_LIMIT).contains("1000 or more extents"));
     }
 
     #[test]

@@ -1,9 +1,8 @@
 //! `sixfold node remove`: the node is no longer part of the cluster. What it still had is missing
 //! from then on and is healed.
 
-use super::{Nodes, holds_chunks, is_up, report};
-use crate::meta::Meta;
-use crate::meta::types::NodeState;
+use super::{Nodes, holds_chunks, is_up, report, take_out};
+use crate::meta::types::{Heir, RemoveNode};
 use crate::role::admin::Target;
 use anyhow::ensure;
 use clap::Args;
@@ -17,6 +16,9 @@ pub struct Arguments {
     /// Also when it still has chunks, or when fewer than six nodes are left
     #[arg(long)]
     force: bool,
+    /// Also when objects can never be read again without it
+    #[arg(long)]
+    lose_objects: bool,
     /// The server
     #[command(flatten)]
     target: Target,
@@ -42,10 +44,8 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<()> {
         );
     }
     nodes.check_left(row, "removing", arguments.force)?;
-    ensure!(
-        meta.set_node_state(number, NodeState::Removed).await?,
-        "node {number} was removed meanwhile"
-    );
+    let may_lose = arguments.lose_objects;
+    take_out(&meta, RemoveNode { node: number, heir: Heir::Nobody, may_lose }).await?;
     let said = if holds {
         format!(
             "node {number} is removed; what it had is made anew on other nodes, and `sixfold \

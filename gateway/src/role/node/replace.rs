@@ -1,9 +1,8 @@
 //! `sixfold node replace`: the way for a dead drive. The old node is removed, and the new one takes
 //! its place on the ring: what the old one had is made anew there, and nothing else moves.
 
-use super::{Nodes, is_up, report};
-use crate::meta::Meta;
-use crate::meta::types::NodeState;
+use super::{Nodes, is_up, report, take_out};
+use crate::meta::types::{Heir, NodeState, RemoveNode};
 use crate::role::admin::Target;
 use anyhow::ensure;
 use clap::Args;
@@ -21,6 +20,9 @@ pub struct Arguments {
     /// Also when the old one still answers
     #[arg(long)]
     force: bool,
+    /// Also when objects can never be read again without it
+    #[arg(long)]
+    lose_objects: bool,
     /// The server
     #[command(flatten)]
     target: Target,
@@ -31,6 +33,7 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let nodes = Nodes::read(&meta).await?;
     let old = nodes.find(arguments.old)?;
     let number = old.number;
+    nodes.check_seat(old)?;
     if old.state != NodeState::Removed && is_up(old) {
         nodes.check_needed(old)?;
         ensure!(
@@ -47,8 +50,9 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<()> {
             "node {new} is being drained: say `sixfold node drain {new} --cancel` first"
         );
     }
-    let is_replaced = meta.replace_node(number, arguments.new.map(NodeNumber)).await?;
-    ensure!(is_replaced, "one of the nodes was removed meanwhile");
+    let heir = arguments.new.map_or(Heir::NextDrive, |new| Heir::Node(NodeNumber(new)));
+    let may_lose = arguments.lose_objects;
+    take_out(&meta, RemoveNode { node: number, heir, may_lose }).await?;
     let said = match arguments.new {
         Some(new) => format!(
             "node {new} has the place of node {number}: what that had is made anew there, and \
