@@ -228,6 +228,21 @@ fn pages_name_only_commands_that_exist() {
     report("commands that the Makefile lacks", &broken);
 }
 
+/// An operator who makes the nodes' role by hand grants what the page names.
+#[test]
+fn what_nodes_may_call_is_documented() {
+    let page = fs::read_to_string(root().join("docs/deployment.md")).unwrap();
+    let migrations = fs::read_dir(root().join("migrations")).unwrap();
+    let texts = migrations.map(|entry| fs::read_to_string(entry.unwrap().path()).unwrap());
+    let all = texts.collect::<String>();
+    let granted = all.split("grant execute on function ").skip(1);
+    let granted: Vec<_> = granted.filter_map(|rest| rest.split('(').next()).collect();
+    assert!(granted.len() >= 5, "no grants were found");
+    let is_absent = |name: &&str| !page.contains(&format!("`{name}`"));
+    let absent: Vec<_> = granted.into_iter().filter(is_absent).map(str::to_owned).collect();
+    report("functions of the nodes that docs/deployment.md does not name", &absent);
+}
+
 /// The failures that `docs/reliability.md` must list, F01 to this one.
 const LAST_FAILURE: usize = 39;
 
