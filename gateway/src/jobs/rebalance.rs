@@ -12,7 +12,7 @@ use super::{Job, JobPace, Mover, Nodes, Paces, Progress, lock};
 use crate::chance;
 use crate::meta::Meta;
 use crate::meta::types::{Claimant, Extent, ExtentCursor, Placed};
-use crate::nodes::Directory;
+use crate::nodes::{Directory, Liveness};
 use crate::placement::Wish;
 use crate::points::crash_point;
 use async_trait::async_trait;
@@ -209,7 +209,8 @@ impl Rebalance {
 
     /// Deletes what moved away from the drained nodes, as far as nobody may still read it.
     async fn empty(&self, nodes: &[NodeNumber]) -> anyhow::Result<()> {
-        for number in nodes {
+        // A dead one holds nothing else up.
+        for number in nodes.iter().filter(|number| !self.is_dead(**number)) {
             let Some(node) = Nodes::node(&*self.directory, *number) else { continue };
             let mut after = None;
             loop {
@@ -232,17 +233,33 @@ impl Rebalance {
     }
 
     /// What is still to come after a round, for the operator.
-    fn afterwards(&self, round: &Round) -> String {
+    async fn afterwards(&self, round: &Round) -> anyhow::Result<String> {
         let snapshot = self.directory.snapshot();
         let has_copies =
             |node: &NodeNumber| snapshot.entry(*node).is_some_and(|entry| !entry.row.is_drained());
+        let full: Vec<_> = round.draining.iter().copied().filter(has_copies).collect();
+        if let Some(silent) = full.iter().find(|node| self.is_dead(**node)) {
+            return Ok(format!("waits for node {silent}, which does not answer"));
+        }
         if round.left > 0 {
-            return format!("{} chunks wait for a node that takes them", round.left);
+            return Ok(format!("{} chunks wait for a node that takes them", round.left));
         }
-        if round.draining.iter().any(has_copies) {
-            return "waits for downloads that began before chunks moved".to_owned();
+        if full.is_empty() {
+            return Ok("nothing to move".to_owned());
         }
-        "nothing to move".to_owned()
+        let kept = self.meta.quarantines().await?;
+        if let Some(row) = kept.iter().find(|row| full.contains(&row.node)) {
+            let node = row.node;
+            let end = "`sixfold node quarantine list`";
+            return Ok(format!("waits for the end of the quarantine of node {node}: {end}"));
+        }
+        let downloads = "downloads that began before chunks moved";
+        Ok(format!("waits for {downloads}, and for the leases of writes that were given up"))
+    }
+
+    fn is_dead(&self, node: NodeNumber) -> bool {
+        let snapshot = self.directory.snapshot();
+        snapshot.entry(node).is_none_or(|entry| entry.liveness() == Liveness::Dead)
     }
 
     async fn run(&self, round: &Round) -> anyhow::Result<(Round, bool)> {
@@ -296,7 +313,7 @@ impl Job for Rebalance {
         if self.advance(&next) {
             return Ok(Progress::More(moved));
         }
-        self.claim(&self.afterwards(&next)).await?;
+        self.claim(&self.afterwards(&next).await?).await?;
         Ok(Progress::Idle(moved))
     }
 }

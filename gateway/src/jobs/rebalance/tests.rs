@@ -334,3 +334,16 @@ async fn another_process_waits_for_the_claim() {
     world.model.end_lease(lease).await.unwrap();
     assert!(world.round(&job).await > 0);
 }
+
+/// A drained node that died is named, and what it left behind holds nothing else up.
+#[tokio::test]
+async fn a_dead_node_that_is_drained_is_named() {
+    let world = World::new(9).await;
+    let job = world.job();
+    // Its drive is not here.
+    let dead = world.model.register_node(Uuid::new_v4(), None, "here", 1.0).await.unwrap().number;
+    world.decide(dead.0, NodeState::Draining).await;
+    world.round(&job).await;
+    let doing = world.model.jobs().await.unwrap().remove(0).doing;
+    assert_eq!(doing, format!("waits for node {dead}, which does not answer"));
+}
