@@ -27,6 +27,9 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 /// How long calls that run may go on after a stop was asked for: a whole chunk on a slow line.
 const STOP_LIMIT: Duration = Duration::from_secs(10);
 
+/// How long calls to the system that still run at the end are waited for.
+const CALLS_END: Duration = Duration::from_secs(1);
+
 /// The exit code of a wrong command line, as `sysexits.h` has it.
 const WRONG_USE: u8 = 64;
 
@@ -44,8 +47,12 @@ fn main() -> ExitCode {
     };
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     let runtime = runtime.worker_threads(config.threads).enable_all().build();
-    let run =
-        runtime.context("can't start threads").and_then(|runtime| runtime.block_on(run(config)));
+    let run = runtime.context("can't start threads").and_then(|runtime| {
+        let ended = runtime.block_on(run(config));
+        // Only a drive that hangs still has calls.
+        runtime.shutdown_timeout(CALLS_END);
+        ended
+    });
     match run {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&error, ExitCode::FAILURE),
@@ -80,7 +87,7 @@ async fn run(config: Config) -> anyhow::Result<()> {
     tracing::info!(
         drive.id = %store.drive_id(),
         path = %config.dir.display(),
-        chunk_count = store.condition()?.chunk_count,
+        chunk_count = store.chunk_count(),
         "serving on {}, reached at {}",
         listener.local_addr()?,
         config.advertise

@@ -9,7 +9,7 @@ use crate::scrub::{Scrub, ScrubSettings};
 use crate::store::Store;
 use anyhow::Context;
 use async_trait::async_trait;
-use sixfold_proto::chunks::{DriveState, Health};
+use sixfold_proto::chunks::{Chunks, DriveState, Health};
 use sixfold_proto::convert::state_name;
 use sixfold_proto::history::{Mark, Witnessed};
 use sixfold_proto::jobs::JobReport;
@@ -297,7 +297,7 @@ async fn beat(registry: &Registry, registration: &Registration, every: Duration,
     loop {
         ticks.tick().await;
         // Without the drive's numbers the node is not well; its silence says so.
-        let Ok(health) = store.condition() else {
+        let Ok(health) = store.health().await else {
             tracing::error!("the drive does not tell its size; no heartbeat is sent");
             continue;
         };

@@ -39,10 +39,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 /// What the other tasks have beyond the requests' own time to finish.
 pub(super) const STOP_MARGIN: Duration = Duration::from_secs(3);
+
+/// How long the drives may take to leave their journal.
+const LEAVE_LIMIT: Duration = Duration::from_secs(30);
 
 /// Connections at once for health and metrics: some probes and a scraper or two.
 const ADMIN_CONNECTIONS: usize = 64;
@@ -186,8 +190,12 @@ impl Parts {
     }
 
     /// Makes the drives whole without the journal that they share; the last thing they are asked.
+    /// One that hangs is completed at the next start.
     pub(super) async fn leave_journal(&self) {
-        join_all(self.drives.iter().map(|drive| drive.leave_journal())).await;
+        let left = join_all(self.drives.iter().map(|drive| drive.leave_journal()));
+        if timeout(LEAVE_LIMIT, left).await.is_err() {
+            tracing::error!("a drive hangs: it needs its journal at the next start");
+        }
     }
 
     fn front(&self, config: &Config, app: App, health: Health) -> anyhow::Result<Front> {

@@ -9,7 +9,7 @@ use crate::shutdown::Shutdown;
 use anyhow::Context;
 use sixfold_node::scrub::Scrub;
 use sixfold_node::{Journal, OpenError, Store, StoreOptions};
-use sixfold_proto::chunks::DriveState;
+use sixfold_proto::chunks::{Chunks, DriveState};
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -230,7 +230,7 @@ async fn heartbeat(store: Arc<Store>, row: NodeRow, meta: Arc<dyn Meta>, every: 
 type Beat = Result<Option<NodeState>, MetaError>;
 
 async fn beat(store: &Store, row: &NodeRow, meta: &dyn Meta) -> Beat {
-    let condition = match store.condition() {
+    let condition = match store.health().await {
         Ok(health) => NodeCondition {
             state: state_of(health.state),
             capacity_bytes: health.capacity_bytes,

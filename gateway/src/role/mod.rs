@@ -28,9 +28,13 @@ use admin::Target;
 use clap::{Parser, Subcommand};
 use std::future::Future;
 use std::process::ExitCode;
+use std::time::Duration;
 
 /// The process can't start with these settings: `EX_CONFIG` of sysexits.
 const EXIT_CONFIG: u8 = 78;
+
+/// How long calls to the system that still run at the end are waited for.
+const CALLS_END: Duration = Duration::from_secs(1);
 
 /// An S3-compatible object store: every object as six chunks, any two of which may be lost.
 #[derive(Parser, Debug)]
@@ -129,7 +133,11 @@ where
     crate::telemetry::start(&config.log)?;
     config.doubts.iter().for_each(|doubt| tracing::warn!("{doubt}"));
     sixfold_node::descriptors::raise_limit();
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(role(config))
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let ended = runtime.block_on(role(config));
+    // Only a drive that hangs still has calls.
+    runtime.shutdown_timeout(CALLS_END);
+    ended
 }
 
 /// The process's environment, for [`Config::load`].

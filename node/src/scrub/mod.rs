@@ -142,7 +142,7 @@ impl Scrub {
         if cycle.is_ended {
             return 1.0;
         }
-        let total = self.store.condition().map_or(0, |health| health.chunk_count).max(cycle.chunks);
+        let total = self.store.chunk_count().max(cycle.chunks);
         (cycle.chunks as f64 / total.max(1) as f64).min(1.0)
     }
 

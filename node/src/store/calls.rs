@@ -61,7 +61,7 @@ impl Chunks for Store {
     }
 
     async fn health(&self) -> Result<Health, NodeError> {
-        self.condition()
+        self.ask_health().await
     }
 }
 

@@ -21,8 +21,9 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, IoSlice, Read, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
+use tokio::sync::OwnedMutexGuard;
 use uuid::Uuid;
 
 const ID_FILE: &str = "sixfold-drive";
@@ -37,6 +38,9 @@ pub(super) const CHUNK_FOLDERS: usize = 256;
 /// fails in the write itself, which is handled as well.
 const ROOM_HOLDS: Duration = Duration::from_millis(100);
 
+/// Size and free bytes of a file system.
+pub(super) type Room = (u64, u64);
+
 /// An opened, locked drive.
 pub(super) struct Drive {
     root: PathBuf,
@@ -45,7 +49,9 @@ pub(super) struct Drive {
     /// Whose chunks are here, once that is known.
     cluster: OnceLock<Uuid>,
     /// Size and free bytes, and when they were asked for.
-    seen_room: Mutex<Option<(Instant, (u64, u64))>>,
+    seen_room: Mutex<Option<(Instant, Room)>>,
+    /// Held while the file system is asked.
+    asking: Arc<tokio::sync::Mutex<()>>,
     /// Holds the lock for as long as the drive is open.
     _lock: File,
 }
@@ -78,6 +84,7 @@ impl Drive {
             device,
             cluster: OnceLock::new(),
             seen_room: Mutex::default(),
+            asking: Arc::default(),
             _lock: lock,
         };
         drive.make_folders(io).map_err(fail)?;
@@ -145,23 +152,23 @@ impl Drive {
         self.root.join("unfinished").join(format!("{number:x}"))
     }
 
-    /// Size and free bytes of the file system.
-    pub(super) fn room(&self) -> io::Result<(u64, u64)> {
+    /// Size and free bytes of the file system, which is asked. Blocks.
+    pub(super) fn room(&self) -> io::Result<Room> {
         let stat = rustix::fs::statvfs(&self.root)?;
-        Ok((stat.f_blocks * stat.f_frsize, stat.f_bavail * stat.f_frsize))
-    }
-
-    /// Size and free bytes as they were a moment ago.
-    pub(super) fn recent_room(&self) -> io::Result<(u64, u64)> {
-        let seen = *lock(&self.seen_room);
-        if let Some((at, room)) = seen
-            && at.elapsed() < ROOM_HOLDS
-        {
-            return Ok(room);
-        }
-        let room = self.room()?;
+        let room = (stat.f_blocks * stat.f_frsize, stat.f_bavail * stat.f_frsize);
         *lock(&self.seen_room) = Some((Instant::now(), room));
         Ok(room)
+    }
+
+    /// Size and free bytes as they were a moment ago, if they were asked for then.
+    pub(super) fn recent_room(&self) -> Option<Room> {
+        let (at, room) = (*lock(&self.seen_room))?;
+        (at.elapsed() < ROOM_HOLDS).then_some(room)
+    }
+
+    /// The turn to ask: a drive that hangs holds one thread, not one for each caller.
+    pub(super) async fn turn(&self) -> OwnedMutexGuard<()> {
+        Arc::clone(&self.asking).lock_owned().await
     }
 
     /// Makes what folders are missing and empties `unfinished`. Whoever opens the drive syncs

@@ -38,7 +38,7 @@ pub use options::{DEFAULT_RESERVE_BYTES, OpenError, StoreOptions};
 
 use crate::metrics::DriveMetrics;
 use copies::CopyNumbers;
-use drive::Drive;
+use drive::{Drive, Room};
 use index::{Index, Place};
 use segment::Segments;
 use segment::writer::seal_found;
@@ -194,10 +194,31 @@ impl Inner {
         }
     }
 
+    /// The drive's size and free bytes. A drive that hangs holds up who asks, and no thread that
+    /// others need.
+    async fn room(self: &Arc<Self>) -> Result<Room, NodeError> {
+        let turn = self.drive.turn().await;
+        if let Some(room) = self.drive.recent_room() {
+            return Ok(room);
+        }
+        let inner = Arc::clone(self);
+        blocking(move || {
+            let _turn = turn;
+            inner.room_blocking()
+        })
+        .await
+    }
+
+    fn room_blocking(&self) -> Result<Room, NodeError> {
+        self.drive.room().map_err(|error| unavailable("the drive's size", &error))
+    }
+
     /// Refuses a put by the drive's state, before any byte.
-    fn refuse_when_not_writable(&self) -> Result<(), NodeError> {
-        let room = self.drive.recent_room();
-        let (capacity, free) = room.map_err(|e| unavailable("the drive's size", &e))?;
+    async fn refuse_when_not_writable(self: &Arc<Self>) -> Result<(), NodeError> {
+        let (capacity, free) = match self.drive.recent_room() {
+            Some(room) => room,
+            None => self.room().await?,
+        };
         match self.state(free, self.options.reserve_of(capacity)) {
             DriveState::Ok => Ok(()),
             DriveState::Full => Err(NodeError::Full),

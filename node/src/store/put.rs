@@ -25,7 +25,7 @@ pub(super) async fn put(
 ) -> Result<CopyNumber, NodeError> {
     // In this order: what is not counted yet when the node says that it is empty is refused.
     let claim = Claim::take(&inner.index, name)?;
-    inner.refuse_when_not_writable()?;
+    inner.refuse_when_not_writable().await?;
     inner.note_activity();
     let mut order = CellOrder::default();
     let mut cells = Vec::new();

@@ -12,8 +12,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::thread::{Builder, JoinHandle};
+use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
+
+/// How long a thread may take to end, and how often it is looked whether it has.
+const END_LIMIT: Duration = Duration::from_secs(30);
+const END_LOOK: Duration = Duration::from_millis(1);
 
 /// The way to the threads.
 pub(super) struct Threads {
@@ -88,9 +93,33 @@ impl Drop for Threads {
         let _ = self.wake.try_send(());
         self.operations = None;
         for handle in self.handles.drain(..) {
-            if handle.join().is_err() {
-                tracing::error!("a thread of the store had panicked");
-            }
+            join_in_time(handle);
         }
+    }
+}
+
+/// Waits for a thread to end, but not for a drive that hangs: its thread is left to the end of the
+/// process, and the next start completes what it had not done.
+pub(super) fn join_in_time(thread: JoinHandle<()>) {
+    join_within(thread, END_LIMIT);
+}
+
+// Whoever drops a store blocks until its threads have ended; there is no join with a limit.
+#[expect(clippy::disallowed_methods)]
+pub(super) fn join_within(thread: JoinHandle<()>, limit: Duration) {
+    let until = Instant::now() + limit;
+    while !thread.is_finished() {
+        if until <= Instant::now() {
+            tracing::error!(
+                thread = thread.thread().name(),
+                "a drive hangs, its thread is left behind after {} s",
+                limit.as_secs()
+            );
+            return;
+        }
+        std::thread::sleep(END_LOOK);
+    }
+    if thread.join().is_err() {
+        tracing::error!("a thread of the store had panicked");
     }
 }

@@ -47,9 +47,13 @@ async fn what_the_parser_refuses_is_told() {
     let long_target = format!("GET /{} HTTP/1.1\r\nhost: x\r\n\r\n", "a".repeat(70_000));
     let no_http = "GET / HTTP/9.9\r\n\r\n".to_owned();
     for (sent, status) in [(long_header, 431), (long_target, 414), (no_http, 400)] {
-        let answer = exchange(address, sent.as_bytes()).await;
+        // What is not read any more resets the connection, which may overtake the answer.
+        let mut answer = String::new();
+        while answer.is_empty() {
+            answer = exchange(address, sent.as_bytes()).await;
+            assert_eq!(refused.recv().await, Some(status));
+        }
         assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{status}: {answer}");
-        assert_eq!(refused.recv().await, Some(status));
     }
     exchange(address, b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
     stop.cancel();
@@ -59,11 +63,12 @@ async fn what_the_parser_refuses_is_told() {
 
 async fn exchange(address: SocketAddr, sent: &[u8]) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
-    stream.write_all(sent).await.unwrap();
+    // Refused before its end, the rest may not be taken.
+    let _ = stream.write_all(sent).await;
     let mut answer = Vec::new();
     let read = stream.read_to_end(&mut answer);
     // A reset is an end too: what was peeked at is never read.
-    let _ = tokio::time::timeout(Duration::from_secs(5), read).await.expect("closed");
+    let _ = tokio::time::timeout(Duration::from_mins(1), read).await.expect("closed");
     String::from_utf8_lossy(&answer).into_owned()
 }
 

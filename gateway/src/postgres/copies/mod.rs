@@ -39,6 +39,7 @@ use sqlx::{ConnectOptions, PgConnection};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, watch as channel};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -83,7 +84,9 @@ impl Copies {
             let (cluster, turn) = (Arc::clone(cluster), Arc::clone(&turn));
             let chosen = present::Identity::of(&place.dir).ok();
             let receiver = Receiver { cluster, place, chosen, renew_after, seen: its, turn };
-            tasks.spawn(receiver.keep(stop.clone()));
+            let (runtime, stop) = (Handle::current(), stop.clone());
+            // It looks at its drive all the time: one that hangs holds this thread and no other.
+            tasks.spawn_blocking(move || runtime.block_on(receiver.keep(stop)));
         }
         let (report, protection) = channel::channel(Protection::default());
         tasks.spawn(watch::watch(Arc::clone(cluster), seen, report, stop.clone()));

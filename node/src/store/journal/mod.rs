@@ -20,6 +20,7 @@ pub(super) use members::{Mark, restore};
 use super::io::{Hook, Io};
 use super::segment::queue::{Operation, QUEUE, Request};
 use super::segment::writer::Writer;
+use super::threads::join_in_time;
 use super::{Inner, OpenError};
 use log::Log;
 use std::io;
@@ -154,9 +155,7 @@ impl Member {
 impl Drop for Journal {
     fn drop(&mut self) {
         self.messages = None;
-        if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
-            tracing::error!("the journal's thread had panicked");
-        }
+        self.thread.take().into_iter().for_each(join_in_time);
         let home = members::home(&self.folder, self.id);
         if let Err(error) = members::remove_unneeded(&home, &self.io) {
             tracing::warn!(%error, path = %home.display(), "a journal stays behind");

@@ -4,9 +4,14 @@ mod files;
 mod model;
 mod segments;
 
+use super::threads::join_within;
 use super::{Store, StoreOptions};
+use crate::conformance::{cells, name, put};
+use sixfold_proto::chunks::Chunks;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::timeout;
 
 /// All files below a folder.
 pub(super) fn files_below(folder: &Path) -> Vec<PathBuf> {
@@ -42,11 +47,11 @@ async fn the_store_conforms() {
     let directory = tempfile::tempdir().unwrap();
     let store = open(directory.path());
     crate::conformance::all(store.clone()).await;
-    let before = sixfold_proto::chunks::Chunks::list(&*store, None, 10_000).await.unwrap();
+    let before = store.list(None, 10_000).await.unwrap();
     assert!(before.len() > 30);
     drop(store);
     let store = open(directory.path());
-    assert_eq!(sixfold_proto::chunks::Chunks::list(&*store, None, 10_000).await.unwrap(), before);
+    assert_eq!(store.list(None, 10_000).await.unwrap(), before);
 }
 
 #[tokio::test]
@@ -105,4 +110,33 @@ fn a_drive_without_identity_or_of_another_version_is_refused() {
     }
     std::fs::remove_file(&id).unwrap();
     check("no readable file");
+}
+
+/// Somebody asks the file system, and it does not answer.
+#[tokio::test]
+async fn f06_a_drive_that_hangs_holds_up_who_asks_and_no_thread() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    let name = name(1, 1, 0);
+    let cells = cells(name, 100_000, 3000, 0);
+    let turn = store.inner.drive.turn().await;
+    {
+        // This test has one thread: a call that blocked would never be given up.
+        let moment = Duration::from_millis(300);
+        assert!(timeout(moment, put(&*store, name, &cells)).await.is_err());
+        assert!(timeout(moment, store.health()).await.is_err());
+    }
+    drop(turn);
+    put(&*store, name, &cells).await.unwrap();
+    assert_eq!(store.health().await.unwrap().chunk_count, 1);
+}
+
+#[test]
+fn a_thread_that_hangs_is_left_behind() {
+    let (hold, held) = std::sync::mpsc::channel::<()>();
+    let thread = std::thread::spawn(move || assert!(held.recv().is_err()));
+    join_within(thread, Duration::from_millis(50));
+    drop(hold);
+    let ended = std::thread::spawn(|| {});
+    join_within(ended, Duration::from_mins(1));
 }
