@@ -175,6 +175,7 @@ async fn f23_a_node_comes_and_another_is_drained_under_load() {
     refused(&node(&server, &["remove", "1"]), "still has chunks: drain it first");
     refused(&node(&server, &["weight", "1", "0"]), "between 0.01 and 100");
     refused(&node(&server, &["replace", "1"]), "node 1 answers");
+    lose_nothing(&server).await;
 
     // The seventh takes its share of what is there.
     let load = Load::start(&server);
@@ -245,6 +246,19 @@ async fn f23_many_ring_changes_under_load() {
     load.finish().await;
     check(&server, &kept).await;
     wait_for("the end of the moves", || number(&server, NOT_WHOLE) == 0).await;
+}
+
+/// An object that has nothing to spare: what would lose it is refused, `--force` or not.
+async fn lose_nothing(server: &Server) {
+    let name = "/members/scratch";
+    let put = Request::put(name).header("x-amz-storage-class", "SIXFOLD_SCRATCH");
+    let put = put.body("scratch").sign(&server.signer(), server.address());
+    put.send(server.address()).await.expect_status(200);
+    refused(&node(server, &["remove", "1", "--force"]), "--lose-objects");
+    refused(&node(server, &["replace", "1", "--force"]), "--lose-objects");
+    assert_eq!(row_of(server, 1)["state"], "active");
+    let delete = Request::delete(name).sign(&server.signer(), server.address());
+    delete.send(server.address()).await.expect_status(204);
 }
 
 /// The way for a dead drive of `sixfold server`, as docs/replace-a-drive.md has it: an empty folder

@@ -117,8 +117,9 @@ async fn a_node_that_is_down_is_no_reason_to_mark_its_chunks() {
 #[tokio::test(flavor = "multi_thread")]
 async fn f06_a_node_that_hangs_is_waited_for_only_so_long() {
     for stalls_after in [0, 1] {
-        let cell_wait = Duration::from_secs(5);
-        let cluster = Cluster::with_limits(6, DataLimits { cell_wait, ..limits() }).await;
+        let (stripe_wait, cell_wait) = (MINUTE, Duration::from_secs(5));
+        let waits = DataLimits { stripe_wait, cell_wait, ..limits() };
+        let cluster = Cluster::with_limits(6, waits).await;
         let body = cluster.committed(&bytes(4 * MIB)).await;
         let faults = Faults { get_stalls_after: Some(stalls_after), ..Faults::default() };
         cluster.nodes[0].fail(faults.clone());
