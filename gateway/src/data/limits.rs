@@ -43,10 +43,11 @@ pub struct DataLimits {
 }
 
 impl DataLimits {
-    /// How long the first stripe of a read is waited for: with the defaults 4 s, so that an
-    /// outage is answered within five.
+    /// How long the first stripe of a read is waited for: for two cells, one after the other, and
+    /// for the answer of whoever is asked then. With the defaults 4.5 s, so that an outage is
+    /// answered within five.
     pub fn first_stripe_wait(&self) -> Duration {
-        self.cell_wait * 2
+        self.cell_wait * 2 + self.cell_wait / 4
     }
 
     /// How long a later stripe is waited for. The answer has begun, so giving up means to cut it:
