@@ -23,6 +23,11 @@ const PLACED: &str = "select p.index - 1, e.id, p.node from extent e
     join placement on placement.id = e.placement_id,
     unnest(placement.nodes) with ordinality p (node, index)";
 
+/// How many extents lack a chunk or have two on a node.
+pub const NOT_WHOLE: &str =
+    "select count(*) from extent e join placement p on p.id = e.placement_id
+    where e.missing <> 0 or is_crowded_v1(p.nodes)";
+
 /// A chunk on a node.
 type Place = (u16, ExtentId, u8);
 

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use compat_tests::census::Census;
+use compat_tests::census::{Census, NOT_WHOLE};
 use compat_tests::cluster::{Form, NODE_COUNT, Plan, Server};
 use compat_tests::objects::Body;
 use compat_tests::raw::{Answer, Request};
@@ -25,10 +25,6 @@ const PAUSE_MS: u64 = 1500;
 const OBJECTS: u64 = 40;
 const UPLOADS: u64 = 12;
 const SIZES: [u64; 3] = [1000, 100_000, 2_500_000];
-
-/// Extents that lack a chunk or have two on a node.
-const NOT_WHOLE: &str = "select count(*) from extent e join placement p on p.id = e.placement_id
-    where e.missing <> 0 or is_crowded_v1(p.nodes)";
 
 /// Every job often, moves slowly, and whoever is away is soon given up.
 fn plan() -> Plan {

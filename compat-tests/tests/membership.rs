@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use compat_tests::census::NOT_WHOLE;
 use compat_tests::cluster::{Form, NODE_COUNT, Plan, Process, Server, free_address};
 use compat_tests::forms::is_long;
 use compat_tests::objects::Body;
@@ -24,10 +25,6 @@ const MOST_MOVED: f64 = 1.2;
 const SMALL: u64 = 150;
 
 const LARGE: [u64; 4] = [0, 1, 3_000_000, 20_000_000];
-
-/// Two bits of every extent that say nothing is missing, and its placement has six nodes.
-const NOT_WHOLE: &str = "select count(*) from extent e join placement p on p.id = e.placement_id
-    where e.missing <> 0 or is_crowded_v1(p.nodes)";
 
 fn plan(form: Form) -> Plan {
     Plan::new(form)

@@ -4,7 +4,7 @@
 
 use std::time::{Duration, Instant};
 
-use compat_tests::census::Census;
+use compat_tests::census::{Census, NOT_WHOLE};
 use compat_tests::cluster::{Form, Gateway, NODE_COUNT, Plan, Server};
 use compat_tests::forms::is_long;
 use compat_tests::load::Load;
@@ -13,10 +13,6 @@ use compat_tests::load::Load;
 const PATIENCE: Duration = Duration::from_mins(3);
 
 const CLIENTS: u32 = 4;
-
-/// What must be 0 before the next node may go: extents that lack a chunk, or crowd two on a node.
-const NOT_WHOLE: &str = "select count(*) from extent e join placement p on p.id = e.placement_id
-    where e.missing <> 0 or is_crowded_v1(p.nodes)";
 
 fn plan() -> Plan {
     Plan::new(Form::Separate)

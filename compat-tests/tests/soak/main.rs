@@ -11,7 +11,7 @@ mod faults;
 
 use std::time::{Duration, Instant};
 
-use compat_tests::census::Census;
+use compat_tests::census::{Census, NOT_WHOLE};
 use compat_tests::cluster::{Form, Gateway, Plan, Server, Tmpfs};
 use compat_tests::load::Load;
 use faults::{Faults, Random};
@@ -24,10 +24,6 @@ const CLIENTS: u32 = 5;
 
 /// The size of the drive that is filled up.
 const SMALL_DRIVE_MIB: u64 = 384;
-
-/// Extents that lack a chunk or have two on a node.
-const NOT_WHOLE: &str = "select count(*) from extent e join placement p on p.id = e.placement_id
-    where e.missing <> 0 or is_crowded_v1(p.nodes)";
 
 /// Bodies that nothing refers to any more.
 const FREED: &str = "select count(*) from body where refs = 0";

@@ -12,16 +12,12 @@ mod vanishing;
 
 use std::time::{Duration, Instant};
 
-use compat_tests::census::Census;
+use compat_tests::census::{Census, NOT_WHOLE};
 use compat_tests::cluster::Server;
 use compat_tests::raw::{Answer, Request};
 
 /// What is waited for takes seconds; the rest is for a busy machine.
 const PATIENCE: Duration = Duration::from_mins(3);
-
-/// Extents that lack a chunk or have two on a node.
-const NOT_WHOLE: &str = "select count(*) from extent e join placement p on p.id = e.placement_id
-    where e.missing <> 0 or is_crowded_v1(p.nodes)";
 
 /// Bodies that nothing refers to any more, whose rows place chunks until those are deleted.
 const FREED: &str = "select count(*) from body where refs = 0";

@@ -1,10 +1,10 @@
 //! The budget of hedges: extra reads stay within a share of all reads, so that a slow time is
 //! not made slower by them.
 
+use super::budget::Budget;
 use metrics::Counter;
 use sixfold_node::metrics::counter;
 use sixfold_proto::metrics as names;
-use std::sync::atomic::{AtomicI64, Ordering};
 
 /// The price of one extra cell, in hundredths of a cell.
 const CELL: i64 = 100;
@@ -14,7 +14,7 @@ const MOST_SAVED: i64 = 64 * CELL;
 
 /// See the module.
 pub(super) struct Hedges {
-    saved: AtomicI64,
+    budget: Budget,
     percent: i64,
     read: Counter,
     sent: Counter,
@@ -24,7 +24,7 @@ pub(super) struct Hedges {
 impl Hedges {
     pub(super) fn new(percent: u32) -> Self {
         Self {
-            saved: AtomicI64::new(0),
+            budget: Budget::new(0, MOST_SAVED),
             percent: i64::from(percent),
             read: counter(&names::CELLS_READ, &[]),
             sent: counter(&names::HEDGES, &[]),
@@ -35,18 +35,15 @@ impl Hedges {
     /// A cell was read; that pays for a share of a later hedge.
     pub(super) fn earn(&self) {
         self.read.increment(1);
-        if self.saved.load(Ordering::Relaxed) < MOST_SAVED {
-            self.saved.fetch_add(self.percent, Ordering::Relaxed);
-        }
+        self.budget.earn(self.percent);
     }
 
     /// Pays for `cells` extra cells, if there is enough.
     pub(super) fn spend(&self, cells: usize) -> bool {
         let price = CELL * i64::try_from(cells).unwrap_or(i64::MAX / CELL);
-        let pay = |saved: i64| (saved >= price).then(|| saved - price);
-        let paid = self.saved.fetch_update(Ordering::Relaxed, Ordering::Relaxed, pay);
-        if paid.is_ok() { &self.sent } else { &self.refused }.increment(1);
-        paid.is_ok()
+        let is_paid = self.budget.spend(price);
+        if is_paid { &self.sent } else { &self.refused }.increment(1);
+        is_paid
     }
 }
 

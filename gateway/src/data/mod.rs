@@ -1,5 +1,6 @@
 //! An object's bytes: a body on one side, chunks on nodes on the other. Knows no SQL.
 
+mod budget;
 mod copies;
 mod digests;
 mod errors;

@@ -5,11 +5,11 @@
 //! together, and they stay within a share of all writes, so that an outage is not made worse by them
 //! ("Timeouts, retries, and backoff with jitter", Amazon Builders' Library).
 
+use super::budget::Budget;
 use super::lanes::{Acks, Target};
 use super::spread::SpreadError;
 use crate::chance;
 use sixfold_proto::chunks::NodeError;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
@@ -30,24 +30,19 @@ const PRICE: i64 = 100;
 const MOST_SAVED: i64 = 32 * PRICE;
 
 /// The budget of the pauses of a process.
-pub(super) struct Retries {
-    saved: AtomicI64,
-}
+pub(super) struct Retries(Budget);
 
 impl Retries {
     pub(super) fn new() -> Self {
-        Self { saved: AtomicI64::new(MOST_SAVED) }
+        Self(Budget::new(MOST_SAVED, MOST_SAVED))
     }
 
     fn earn(&self) {
-        if self.saved.load(Ordering::Relaxed) < MOST_SAVED {
-            self.saved.fetch_add(EARNED, Ordering::Relaxed);
-        }
+        self.0.earn(EARNED);
     }
 
     fn spend(&self) -> bool {
-        let pay = |saved: i64| (saved >= PRICE).then(|| saved - PRICE);
-        self.saved.fetch_update(Ordering::Relaxed, Ordering::Relaxed, pay).is_ok()
+        self.0.spend(PRICE)
     }
 }
 

@@ -119,23 +119,28 @@ fn between<'a>(text: &'a str, start: &str, end: &str) -> Option<&'a str> {
 
 /// Puts the entries of a list into its order.
 async fn in_order(response: Response<Body>, order: &EntryOrder) -> Response<Body> {
-    let (mut parts, body) = response.into_parts();
-    let bytes = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
-    let ordered = str::from_utf8(&bytes).ok().and_then(|document| order.apply(document));
-    parts.headers.remove(header::CONTENT_LENGTH);
-    let bytes = ordered.map_or(bytes, Bytes::from);
-    Response::from_parts(parts, Body::from(bytes))
+    rewritten(response, |document| order.apply(document)).await
 }
 
 /// `GetObjectAttributes` is the one answer whose ETag has no quotes; s3s writes them.
 async fn unquote_etag(response: Response<Body>) -> Response<Body> {
+    rewritten(response, |document| {
+        let text = document.replace("<ETag>&quot;", "<ETag>").replace("&quot;</ETag>", "</ETag>");
+        Some(text.replace("<ETag>\"", "<ETag>").replace("\"</ETag>", "</ETag>"))
+    })
+    .await
+}
+
+/// An answer whose document is changed, unless there is nothing to change.
+async fn rewritten(
+    response: Response<Body>,
+    change: impl FnOnce(&str) -> Option<String>,
+) -> Response<Body> {
     let (mut parts, body) = response.into_parts();
     let bytes = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
-    let text = String::from_utf8_lossy(&bytes);
-    let text = text.replace("<ETag>&quot;", "<ETag>").replace("&quot;</ETag>", "</ETag>");
-    let text = text.replace("<ETag>\"", "<ETag>").replace("\"</ETag>", "</ETag>");
+    let changed = str::from_utf8(&bytes).ok().and_then(change);
     parts.headers.remove(header::CONTENT_LENGTH);
-    Response::from_parts(parts, Body::from(text))
+    Response::from_parts(parts, Body::from(changed.map_or(bytes, Bytes::from)))
 }
 
 /// The rest of a document that ends in an error although its answer began with 200: what runs for
