@@ -20,7 +20,8 @@ impl Store {
         Ok(self.health_with(self.inner.room().await?))
     }
 
-    fn health_with(&self, (capacity, free): Room) -> Health {
+    /// How the node is on a drive with this much room in all and free.
+    pub(super) fn health_with(&self, (capacity, free): Room) -> Health {
         let kept_back = self.inner.options.reserve_of(capacity);
         let state = self.inner.state(free, kept_back);
         let (chunks, claimed) = {
