@@ -9,6 +9,7 @@ use crate::chance;
 use crate::erasure::{self, Scheme, Stripe};
 use crate::meta::types::{ChunkSet, Extent};
 use crate::nodes::NotPlaced;
+use crate::placement::is_spread;
 use crate::points::{crash_point, is_planted};
 use crate::telemetry::trace::{self, Parent, Span};
 use bytes::Bytes;
@@ -183,7 +184,19 @@ impl Target {
         if acks.durable_count() < fewest_durable(self.scheme) {
             return Err(SpreadError::too_few(&acks.lost));
         }
+        let durable = (0..CHUNKS_PER_EXTENT).filter(|&index| acks.durable[index]);
+        let durable = durable.map(|index| self.placement[index]);
+        if !is_spread(self.shared.directory.snapshot().ring(), durable) {
+            return Err(self.crowded());
+        }
         Ok(self.extent(start, size, acks))
+    }
+
+    /// Why its chunks could only be crowded: what would hinder the next extent, if it is known.
+    fn crowded(&self) -> SpreadError {
+        let text = "the nodes that took chunks are too few to lose two of them";
+        let next = self.shared.directory.place(self.extent, self.scheme);
+        next.err().map_or_else(|| SpreadError::TooFewNodes(text.to_owned()), SpreadError::from)
     }
 
     fn extent(&self, start: u64, size: u64, acks: &Acks) -> Extent {

@@ -6,6 +6,6 @@ mod place;
 mod rebalance;
 mod ring;
 
-pub use place::{TooFewNodes, fill, place};
+pub use place::{TooFewNodes, fill, is_spread, place};
 pub use rebalance::{Standing, Wish, wish};
 pub use ring::{Member, Ring};

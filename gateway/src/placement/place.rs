@@ -8,6 +8,7 @@ use super::ring::{Ring, Seat};
 use crate::erasure::Scheme;
 use crate::meta::types::Placement;
 use sixfold_proto::name::{CHUNKS_PER_EXTENT, ExtentId, NodeNumber};
+use std::collections::BTreeSet;
 
 /// In a cluster that has six nodes or more, fewer usable ones than this are an outage and no
 /// reason to crowd the chunks.
@@ -56,6 +57,12 @@ pub fn fill(
         choice.take_more(&order, per_node);
     }
     choice.finish().ok_or(refused)
+}
+
+/// Whether what is durable on these nodes may be acknowledged: in a cluster that has six nodes or more
+/// on four at least. Fewer were usable after all, and what was crowded on them has nothing to spare.
+pub fn is_spread(ring: &Ring, nodes: impl Iterator<Item = NodeNumber>) -> bool {
+    ring.node_count() < CHUNKS_PER_EXTENT || nodes.collect::<BTreeSet<_>>().len() >= FEWEST_USABLE
 }
 
 /// A placement in the making.

@@ -197,6 +197,23 @@ async fn f02_nodes_that_refuse_for_a_moment_are_asked_again() {
     cluster.check(&body).await;
 }
 
+/// Nodes that hang count as usable until they are known, and others take their chunks: a crowd on
+/// three nodes is not acknowledged.
+#[tokio::test(flavor = "multi_thread")]
+async fn f05_what_only_three_nodes_took_is_an_error() {
+    let cluster = Cluster::with_limits(8, limits()).await;
+    for node in &cluster.nodes[..5] {
+        node.fail(Faults { put_stalls_after: Some(0), ..Faults::default() });
+    }
+    for size in [1000, 3 * MIB] {
+        let outcome = cluster.write(&bytes(size)).await;
+        assert!(matches!(outcome, Err(WriteError::TooFewNodes(_))), "{size}: {outcome:?}");
+    }
+    for node in &cluster.nodes {
+        node.fail(Faults::default());
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn three_nodes_of_six_that_refuse_are_an_error() {
     let cluster = Cluster::new(6).await;

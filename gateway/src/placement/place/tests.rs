@@ -1,4 +1,4 @@
-use super::{fill, place};
+use super::{fill, is_spread, place};
 use crate::erasure::Scheme;
 use crate::meta::types::Placement;
 use crate::placement::{Member, Ring};
@@ -166,4 +166,14 @@ fn chunks_are_balanced_within_a_quarter_and_by_weight() {
     // Six of twelve nodes hold every extent, so that twice the weight is less than twice the
     // chunks, but clearly more than the others'.
     assert!(per_node[&NodeNumber(4)] as f64 > 1.3 * mean, "{per_node:?}");
+}
+
+#[test]
+fn a_crowd_on_three_nodes_is_spread_in_a_small_cluster_only() {
+    for (registered, expected) in [(5, [true, true]), (6, [false, true]), (9, [false, true])] {
+        let ring = Ring::new(&one_zone(registered), TOKENS);
+        let crowds = [[1, 2, 3, 1, 2, 3], [1, 2, 3, 4, 1, 2]];
+        let is_spread = |crowd: [u16; 6]| is_spread(&ring, crowd.into_iter().map(NodeNumber));
+        assert_eq!(crowds.map(is_spread), expected, "{registered}");
+    }
 }
