@@ -8,7 +8,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use compat_tests::cluster::{Form, NODE_COUNT, Plan, Server, free_address};
-use compat_tests::forms::is_long;
+use compat_tests::forms::{is_long, within};
 use compat_tests::objects::Body;
 use compat_tests::raw::{Answer, Request};
 
@@ -16,6 +16,7 @@ const MIB: u64 = 1024 * 1024;
 
 /// The promised time to an error when the database is away, and room for a busy machine.
 const REFUSED_WITHIN: Duration = Duration::from_millis(5500);
+const RECOVERED_WITHIN: Duration = Duration::from_secs(10);
 
 async fn start(plan: Plan) -> Server {
     let server = plan.start();
@@ -79,7 +80,11 @@ async fn f36_the_database_is_away_and_comes_back() {
             let asked = Instant::now();
             let answer = send(&server, request).await;
             assert_eq!(answer.status, 503, "{}", answer.text());
-            assert!(asked.elapsed() < REFUSED_WITHIN, "503 only after {:?}", asked.elapsed());
+            assert!(
+                asked.elapsed() < within(REFUSED_WITHIN),
+                "503 only after {:?}",
+                asked.elapsed()
+            );
         }
         assert_eq!(health(&server, "/health/live").await, 200);
         tokio::time::sleep(Duration::from_millis(500)).await;
@@ -93,11 +98,11 @@ async fn f36_the_database_is_away_and_comes_back() {
     while body.check(&address, &signer, "/nodes/kept").await.is_err()
         || body.put(&address, &signer, "/nodes/after").await.is_err()
     {
-        assert!(back.elapsed() < Duration::from_secs(10), "no recovery: {}", server.log_tail());
+        assert!(back.elapsed() < within(RECOVERED_WITHIN), "no recovery: {}", server.log_tail());
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    assert!(back.elapsed() < Duration::from_secs(10), "recovered after {:?}", back.elapsed());
-    wait_for_all_six(&server, Duration::from_secs(20)).await;
+    assert!(back.elapsed() < within(RECOVERED_WITHIN), "recovered after {:?}", back.elapsed());
+    wait_for_all_six(&server, Duration::from_mins(1)).await;
     assert_eq!(server.node_list().len(), NODE_COUNT, "a drive got a second number");
     assert!((0..NODE_COUNT).all(|index| server.node(index).ended().is_none()));
     let after = server.postgres().query("select id from lease order by id");

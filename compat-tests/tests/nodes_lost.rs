@@ -208,7 +208,7 @@ async fn f06_a_frozen_node_delays_nothing() {
     let started = Instant::now();
     read_all(&server, "before").await;
     write_all(&server, "frozen").await;
-    assert!(started.elapsed() < Duration::from_secs(30), "{:?}", started.elapsed());
+    assert!(started.elapsed() < Duration::from_mins(1), "{:?}", started.elapsed());
     server.node(2).thaw();
     read_all(&server, "frozen").await;
 }

@@ -262,7 +262,7 @@ async fn an_abandoned_chunk_is_not_there(chunks: &dyn Chunks) {
         assert_eq!(chunks.stat(name).await, Err(NodeError::NotFound));
         // The name is free again, at the latest when the cancelled call has been noticed.
         let mut stored = put(chunks, name, &cells).await;
-        for _ in 0..50 {
+        for _ in 0..3000 {
             if !matches!(stored, Err(NodeError::Unavailable(_))) {
                 break;
             }

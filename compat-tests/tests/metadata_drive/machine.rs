@@ -110,6 +110,15 @@ impl Machine {
         processes().filter(|(_, command)| is_ours(command)).map(|(pid, _)| pid).collect()
     }
 
+    /// Waits until both receivers run.
+    pub(crate) async fn wait_until_received(&self) {
+        let until = Instant::now() + PATIENCE;
+        while self.receivers().len() != 2 {
+            assert!(Instant::now() < until, "a receiver stays away:\n{}", self.log());
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
     /// A metric's value; none when it is not there.
     pub(crate) async fn metric(&self, name: &str) -> Option<f64> {
         let request = Request::get("/metrics").unsigned(&self.admin_address);

@@ -127,7 +127,7 @@ impl Cluster {
     /// reported one by one, so that some may be marked before others.
     async fn marked(&self, extent: &Extent, chunks: ChunkSet) {
         let mut found = ChunkSet(0);
-        for _ in 0..500 {
+        for _ in 0..6000 {
             let degraded = self.model.degraded_extents(None, 100).await.unwrap();
             let marked = degraded.iter().find(|marked| marked.id == extent.id);
             found = marked.map_or(found, |marked| marked.missing);

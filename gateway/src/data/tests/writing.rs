@@ -13,7 +13,7 @@ use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 /// How long a whole write may wait for nodes that hang.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sizes_around_every_boundary_come_back() {
@@ -113,7 +113,7 @@ async fn a_written_body_can_be_discarded() {
 async fn nothing_is_left(cluster: &Cluster) {
     let chunks = || cluster.nodes.iter().map(|node| node.chunk_count()).collect::<Vec<_>>();
     let stripes = || cluster.data.stripes_in_memory();
-    for _ in 0..200 {
+    for _ in 0..6000 {
         if stripes() == 0 && chunks().iter().all(|count| *count == 0) {
             return;
         }

@@ -102,13 +102,13 @@ async fn f31_broken_framing_is_refused_and_the_connection_closed() {
 #[tokio::test]
 async fn a_request_that_runs_is_finished_when_the_process_stops() {
     let stop = CancellationToken::new();
-    let (address, task) = start(Duration::from_millis(500), stop.clone()).await;
+    let (address, task) = start(Duration::from_secs(2), stop.clone()).await;
     let request = tokio::spawn(exchange(address, b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"));
     tokio::time::sleep(Duration::from_millis(100)).await;
     stop.cancel();
     tokio::time::sleep(Duration::from_millis(100)).await;
     assert!(!task.is_finished(), "the listener waits for the request");
     assert!(request.await.unwrap().ends_with("ok"));
-    tokio::time::timeout(Duration::from_secs(5), task).await.unwrap().unwrap();
+    tokio::time::timeout(Duration::from_mins(1), task).await.unwrap().unwrap();
     assert!(TcpStream::connect(address).await.is_err());
 }

