@@ -156,6 +156,8 @@ pub struct DatabaseConfig {
     pub max_connections: u32,
     /// Where `initdb` and `postgres` are, when not in the usual places.
     pub bin_dir: Option<PathBuf>,
+    /// MiB of pages that the server's own PostgreSQL keeps in its memory.
+    pub shared_buffers_mib: u32,
 }
 
 impl std::fmt::Debug for DatabaseConfig {

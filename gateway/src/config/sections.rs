@@ -95,6 +95,7 @@ pub(super) fn database(reader: &mut Reader<'_>) -> Result<DatabaseConfig, Config
         url: reader.optional(&keys::DATABASE_URL, units::database_url)?,
         max_connections: reader.value(&keys::DATABASE_CONNECTIONS, 32, units::connections)?,
         bin_dir: reader.optional(&keys::POSTGRES_BIN, units::path)?,
+        shared_buffers_mib: reader.value(&keys::POSTGRES_MEMORY, 128, units::memory_mib)?,
     })
 }
 

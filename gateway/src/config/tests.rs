@@ -191,6 +191,7 @@ fn other_value(name: &str) -> &'static str {
         | "log.keep"
         | "log.slow_after"
         | "scrub.cycle" => "17s",
+        "database.shared_buffers_mib" => "64",
         _ => "7",
     }
 }
@@ -201,7 +202,8 @@ fn every_setting_changes_what_is_loaded() {
         let config = load(&Flags::default(), variables, "").unwrap();
         let root = config.root.clone().map(|root| root.secret_key);
         let secrets = (root, config.database.url.clone(), config.cluster.secret.clone());
-        let database = (config.database.max_connections, config.database.bin_dir.clone());
+        let database = config.database.clone();
+        let database = (database.max_connections, database.bin_dir, database.shared_buffers_mib);
         format!("{:?} {secrets:?} {database:?}", Config { shown: Vec::new(), ..config })
     };
     let groups: [&[&str]; 3] = [

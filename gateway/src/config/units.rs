@@ -60,6 +60,14 @@ pub(super) fn count(text: &str) -> Parsed<usize> {
     }
 }
 
+/// MiB of memory that a program takes for itself: more than nothing, at most a TiB.
+pub(super) fn memory_mib(text: &str) -> Parsed<u32> {
+    match text.parse() {
+        Ok(mib) if (16..=1 << 20).contains(&mib) => Ok(mib),
+        _ => Err("is not between 16 and 1048576".to_owned()),
+    }
+}
+
 /// A small number of things.
 pub(super) fn few(text: &str) -> Parsed<u32> {
     match text.parse() {

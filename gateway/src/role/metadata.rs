@@ -22,6 +22,7 @@ const SETTLE: Duration = Duration::from_secs(15);
 pub(super) fn settings(config: &Config, meta: &Path) -> Settings {
     let mut settings = Settings::new(meta);
     settings.bin_dir.clone_from(&config.database.bin_dir);
+    settings.shared_buffers_mib = config.database.shared_buffers_mib;
     settings
 }
 

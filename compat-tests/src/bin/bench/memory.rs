@@ -24,8 +24,8 @@ const TRANSFERS: usize = 32;
 const UPLOAD_BYTES: usize = 64 * MIB;
 const SENT_BYTES: usize = 16 * MIB;
 
-/// How long the servers are left to take what they will.
-const SETTLING: Duration = Duration::from_secs(2);
+/// Longer than the allocator keeps what is freed, which is ten seconds.
+const SETTLING: Duration = Duration::from_secs(15);
 
 /// Longer than anything here.
 const VALID: Duration = Duration::from_hours(1);
@@ -43,61 +43,65 @@ pub(super) async fn measure(chunks: usize) -> anyhow::Result<String> {
 
 async fn of_clients() -> anyhow::Result<Vec<String>> {
     let server = Server::start(Form::Embedded);
+    let started = settled(&Session::open(target(&server), false).await?, "sixfold").await?;
+    drop(server);
+    let idle = each(CONNECTIONS, async |target, _| answered(target, "HEAD").await).await?;
+    let download = each(TRANSFERS, async |target, _| answered(target, "GET").await).await?;
+    let body = vec![7; SENT_BYTES];
+    let upload = each(TRANSFERS, async |target, number| {
+        let mut connection =
+            request(target, "PUT", &format!("/held/{number}"), UPLOAD_BYTES).await?;
+        connection.send(&body).await?;
+        Ok(connection)
+    });
+    Ok(vec![
+        line("a server that has just started", started as f64),
+        line("an idle connection", idle),
+        line("a download of 16 MiB, held by its client", download),
+        line("an upload of 64 MiB, held after 16 MiB", upload.await?),
+    ])
+}
+
+/// What each of so many connections takes that `open` leaves as they are to be measured: on a server of
+/// their own, since what others have left behind stays resident for a while.
+async fn each(
+    count: usize,
+    open: impl AsyncFn(&Target, usize) -> anyhow::Result<Connection>,
+) -> anyhow::Result<f64> {
+    let server = Server::start(Form::Embedded);
     let session = Session::open(target(&server), false).await?;
-    let target = session.target();
     let large = Work::Steps { steps: vec![session.put("large", 0, 16 * MIB)], repeat: false };
     session.finish(large).await?;
-    let resident = || target.watched.resident("sixfold");
-    let idle = resident()?;
-    let mut rows = vec![line("a server that has just started", idle as f64)];
-
-    let mut connections = Vec::new();
-    for _ in 0..CONNECTIONS {
-        let mut connection = request(target, "HEAD", "/large/0000000", 0).await?;
-        ensure!(connection.head().await?.status == 200, "no answer to a HEAD");
-        connections.push(connection);
+    // The first one takes what is there once for all.
+    drop(open(session.target(), count).await?);
+    let before = settled(&session, "sixfold").await?;
+    let mut held = Vec::new();
+    for number in 0..count {
+        held.push(open(session.target(), number).await?);
     }
-    rows.push(line("an idle connection", each(settled(&resident).await?, idle, CONNECTIONS)));
-    drop(connections);
+    let now = settled(&session, "sixfold").await?;
+    Ok(share(now, before, count))
+}
 
-    let before = settled(&resident).await?;
-    let mut downloads = Vec::new();
-    for _ in 0..TRANSFERS {
-        let mut connection = request(target, "GET", "/large/0000000", 0).await?;
-        ensure!(connection.head().await?.status == 200, "no answer to a GET");
-        downloads.push(connection);
-    }
-    let held = settled(&resident).await?;
-    rows.push(line("a download of 16 MiB, held by its client", each(held, before, TRANSFERS)));
-    drop(downloads);
-
-    let before = settled(&resident).await?;
-    let mut uploads = Vec::new();
-    let body = vec![7; SENT_BYTES];
-    for number in 0..TRANSFERS {
-        let path = format!("/held/{number}");
-        let mut connection = request(target, "PUT", &path, UPLOAD_BYTES).await?;
-        connection.send(&body).await?;
-        uploads.push(connection);
-    }
-    let held = settled(&resident).await?;
-    rows.push(line("an upload of 64 MiB, held after 16 MiB", each(held, before, TRANSFERS)));
-    Ok(rows)
+/// A connection that has the head of an answer for the large object.
+async fn answered(target: &Target, verb: &str) -> anyhow::Result<Connection> {
+    let mut connection = request(target, verb, "/large/0000000", 0).await?;
+    ensure!(connection.head().await?.status == 200, "no answer to a {verb}");
+    Ok(connection)
 }
 
 /// A node's memory after a start, with chunks and without.
 async fn of_chunks(chunks: usize) -> anyhow::Result<String> {
     let mut server = Server::start(Form::Separate);
     let session = Session::open(target(&server), false).await?;
-    let resident = || session.target().watched.resident("sixfold-node");
     restart_nodes(&mut server);
-    let empty = settled(&resident).await?;
+    let empty = settled(&session, "sixfold-node").await?;
     let steps = (0..chunks).map(|number| session.put("small", number, 4 * KIB)).collect();
     // Six chunks each, one on each node.
     session.finish(Work::Steps { steps, repeat: false }).await?;
     restart_nodes(&mut server);
-    let full = settled(&resident).await?;
-    let each = each(full, empty, chunks * NODE_COUNT);
+    let full = settled(&session, "sixfold-node").await?;
+    let each = share(full, empty, chunks * NODE_COUNT);
     let text = format!("{} MiB ({} bytes each)", short(each * 1e6 / MIB as f64), short(each));
     Ok(row(["a million chunks on a node".to_owned(), "sixfold-node".to_owned(), text]))
 }
@@ -135,12 +139,13 @@ async fn request(
     Ok(connection)
 }
 
-async fn settled(resident: &impl Fn() -> anyhow::Result<u64>) -> anyhow::Result<u64> {
+/// The resident memory of all processes of this name, once they have taken and given back what they will.
+async fn settled(session: &Session, process: &str) -> anyhow::Result<u64> {
     tokio::time::sleep(SETTLING).await;
-    resident()
+    session.target().watched.resident(process)
 }
 
-fn each(now: u64, before: u64, count: usize) -> f64 {
+fn share(now: u64, before: u64, count: usize) -> f64 {
     now.saturating_sub(before) as f64 / count as f64
 }
 

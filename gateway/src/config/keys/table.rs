@@ -145,6 +145,12 @@ keys! {
         &["SIXFOLD_POSTGRES_BIN"],
         "Where `initdb` and `postgres` are, when not in the usual places.",
     );
+    POSTGRES_MEMORY = key(
+        "database.shared_buffers_mib",
+        &["SIXFOLD_POSTGRES_SHARED_BUFFERS_MIB"],
+        "MiB of pages that the server's own PostgreSQL keeps in its memory; the kernel keeps more. \
+         Lists gain where the rows of all objects fit, some 180 bytes each.",
+    );
     CLUSTER_SECRET = secret(
         "cluster.secret",
         &["SIXFOLD_CLUSTER_SECRET"],
