@@ -3,13 +3,19 @@
 use super::{Move, bucket, commit_of, extent, node, pg, put};
 use crate::erasure::Scheme;
 use crate::meta::Meta;
-use crate::meta::types::{ChunkSet, DeleteOutcome, Extent, Heir, NodeState, Removal, RemoveNode};
+use crate::meta::types::{
+    BodyId, ChunkSet, DeleteOutcome, Extent, Headers, Heir, NewBody, NodeState, Part, PartOutcome,
+    Removal, RemoveNode, Upload, UploadId, UserId,
+};
 use sixfold_proto::name::NodeNumber;
+use std::collections::BTreeMap;
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 on_both!(
     a_removal_that_loses_objects_is_refused,
     what_spares_less_is_lost_sooner,
+    parts_of_uploads_under_way_are_counted,
     a_seat_is_never_given_to_two,
     a_new_node_takes_the_seat_of_a_replaced_one,
 );
@@ -98,6 +104,35 @@ async fn what_spares_less_is_lost_sooner(meta: &dyn Meta) {
     let removal = RemoveNode { node: NodeNumber(2), heir: Heir::Nobody, may_lose: true };
     assert_eq!(meta.remove_node(removal).await.unwrap(), Removal::Done);
     assert_eq!(remove(meta, 1).await, Removal::Loses(lost[1]), "node 1 after node 2");
+}
+
+/// A part that was acknowledged counts as an object does, until its upload is given up.
+async fn parts_of_uploads_under_way_are_counted(meta: &dyn Meta) {
+    register(meta, 8).await;
+    let (bucket, lease) = (bucket(meta).await, meta.begin_lease("test").await.unwrap());
+    let upload = Upload {
+        id: UploadId(Uuid::nil()),
+        bucket: bucket.id,
+        key: "key".to_owned(),
+        started: OffsetDateTime::UNIX_EPOCH,
+        storage_class: "STANDARD".to_owned(),
+        headers: Headers::default(),
+        tags: BTreeMap::new(),
+        checksum: None,
+        initiator: UserId(Uuid::nil()),
+    };
+    let upload = meta.create_upload(&bucket, upload).await.unwrap().id;
+    let body =
+        NewBody { id: BodyId(Uuid::new_v4()), extents: vec![extent(lease, Scheme::FourTwo)] };
+    let (etag, modified) = ("e".to_owned(), OffsetDateTime::UNIX_EPOCH);
+    let part = Part { number: 1, size: 10, etag, checksum: None, modified };
+    let outcome = meta.commit_part(lease, upload, part, Some(body)).await.unwrap();
+    assert!(matches!(outcome, PartOutcome::Done { .. }), "{outcome:?}");
+    assert_eq!(remove(meta, 1).await, Removal::Done);
+    assert_eq!(remove(meta, 2).await, Removal::Done);
+    assert_eq!(remove(meta, 3).await, Removal::Loses(1));
+    assert!(meta.abort_upload(bucket.id, "key", upload).await.unwrap());
+    assert_eq!(remove(meta, 3).await, Removal::Done, "nobody has it any more");
 }
 
 async fn a_seat_is_never_given_to_two(meta: &dyn Meta) {
