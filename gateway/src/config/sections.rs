@@ -156,6 +156,7 @@ pub(super) fn data(reader: &mut Reader<'_>) -> Result<DataLimits, ConfigError> {
             limits.rebalance_mib_per_s,
             units::few,
         )?,
+        heal_mib_per_s: reader.value(&keys::HEAL_RATE, limits.heal_mib_per_s, units::few)?,
     })
 }
 

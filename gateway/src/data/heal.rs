@@ -13,15 +13,62 @@ use super::spread::{SpreadError, rebuild};
 use super::{ReadError, Shared};
 use crate::erasure::Geometry;
 use crate::meta::types::{ChunkSet, Extent, Move, Placement};
+use crate::nodes::Liveness;
 use crate::points::{crash_point, is_planted};
 use sixfold_proto::checksum::CellKey;
 use sixfold_proto::chunks::Chunks;
 use sixfold_proto::name::{CHUNKS_PER_EXTENT, ChunkIndex, ChunkName, LeaseId};
 use std::sync::Arc;
+use std::time::Duration;
+
+/// Bytes per second of an extent below which healing it is no pace but an illness.
+const LEAST_BYTES_PER_S: u64 = 4 << 20;
+
+/// What the directory says of healing an extent, without asking any node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outlook {
+    /// A chunk can be made anew.
+    Good,
+    /// No node takes any of what is missing.
+    NoNode,
+    /// Too many of its other chunks are missing or on nodes that don't answer.
+    TooFewChunks,
+}
+
+/// Whether healing `extent` is worth a try.
+pub(super) fn outlook(shared: &Shared, extent: &Extent) -> Outlook {
+    let (homes, wanted) = homes(shared, extent);
+    if wanted == ChunkSet(0) {
+        return Outlook::NoNode;
+    }
+    let snapshot = shared.directory.snapshot();
+    let answers = |index: usize| {
+        let entry = snapshot.entry(extent.placement[index]);
+        entry.is_some_and(|entry| entry.node().is_some() && entry.liveness() != Liveness::Dead)
+    };
+    // A missing one may be there after all, where its node was only away.
+    let may_be_read = |index: &usize| {
+        let is_at_home = wanted.contains(*index) && homes[*index] == extent.placement[*index];
+        is_at_home || !extent.missing.contains(*index) && answers(*index)
+    };
+    let count = (0..CHUNKS_PER_EXTENT).filter(may_be_read).count();
+    if count < extent.scheme.data_count() { Outlook::TooFewChunks } else { Outlook::Good }
+}
 
 /// Makes what it can of the chunks that `extent` lacks. Answers which of them are durable, and
-/// where; `None` when there is no node for any.
+/// where; `None` when no node took any.
 pub(super) async fn heal(
+    shared: &Arc<Shared>,
+    extent: &Extent,
+    lease: LeaseId,
+) -> Result<Option<Move>, ReadError> {
+    let limit = shared.limits.spread_wait + Duration::from_secs(extent.size / LEAST_BYTES_PER_S);
+    let healed = tokio::time::timeout(limit, heal_now(shared, extent, lease)).await;
+    let late = |_| Err(ReadError::TooFewChunks(format!("not healed within {} s", limit.as_secs())));
+    healed.unwrap_or_else(late)
+}
+
+async fn heal_now(
     shared: &Arc<Shared>,
     extent: &Extent,
     lease: LeaseId,
@@ -73,7 +120,7 @@ fn homes(shared: &Shared, extent: &Extent) -> (Placement, ChunkSet) {
     let wanted = ChunkSet::of(|index| {
         extent.missing.contains(index)
             && snapshot.is_usable(homes[index])
-            && (may_crowd || is_alone(index))
+            && (may_crowd || stays(index) || is_alone(index))
     });
     (homes, wanted)
 }

@@ -40,6 +40,9 @@ pub struct DataLimits {
     /// MiB per second of the chunks that this process moves from node to node: half of what a
     /// gigabit carries, so that requests keep the other half.
     pub rebalance_mib_per_s: u32,
+    /// MiB per second of extents that this process makes chunks of anew: about what a gigabit
+    /// carries, since what is lost matters more than what is in the wrong place.
+    pub heal_mib_per_s: u32,
 }
 
 impl DataLimits {
@@ -73,6 +76,7 @@ impl Default for DataLimits {
             hedge_percent: 5,
             read_cut: Duration::from_secs(6 * 60 * 60),
             rebalance_mib_per_s: 60,
+            heal_mib_per_s: 100,
         }
     }
 }

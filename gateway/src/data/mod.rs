@@ -14,6 +14,7 @@ mod md5;
 mod memory;
 mod missing;
 mod moves;
+mod pace;
 mod ranks;
 mod read;
 mod retries;
@@ -28,9 +29,11 @@ mod write;
 pub use copies::Copies;
 pub use digests::{Digests, Finished};
 pub use errors::{ReadError, WriteError};
+pub use heal::Outlook;
 pub use limits::DataLimits;
 #[cfg(feature = "micro")]
 pub use md5::md5_of_all;
+pub use pace::BytePace;
 pub use read::BodyStream;
 pub use write::Written;
 
@@ -46,7 +49,6 @@ use hedges::Hedges;
 use memory::Memory;
 use metrics::Counter;
 use missing::Missing;
-use moves::MovePace;
 use retries::Retries;
 use running::RunningReads;
 use sixfold_node::metrics::counter;
@@ -78,7 +80,7 @@ struct Shared {
     retries: Retries,
     running: Arc<RunningReads>,
     missing: Missing,
-    moves: MovePace,
+    moves: BytePace,
     md5: Arc<md5::Queue>,
     /// Stripes that had to be decoded.
     decoded: Counter,
@@ -96,7 +98,7 @@ impl Data {
     ) -> Self {
         Self(Arc::new(Shared {
             missing: Missing::start(Arc::clone(&meta)),
-            moves: MovePace::new(limits.rebalance_mib_per_s),
+            moves: BytePace::new(limits.rebalance_mib_per_s),
             memory: Memory::new(
                 limits.stripes_in_process,
                 Pressure::new(limits.least_client_bytes_per_s),
@@ -142,10 +144,21 @@ impl Data {
     }
 
     /// Makes what it can of the chunks that `extent` lacks, and answers what is to be written into
-    /// its row; `None` when there is no node for any of them now. `lease` must not be one that
-    /// bodies are written under: what that wrote may go once it is committed.
+    /// its row; `None` when no node took any of them. It takes no longer than suits the extent's
+    /// size. `lease` must not be one that bodies are written under: what that wrote may go once it
+    /// is committed.
     pub async fn heal(&self, extent: &Extent, lease: LeaseId) -> Result<Option<Move>, ReadError> {
         heal::heal(&self.0, extent, lease).await
+    }
+
+    /// Whether anything of what `extent` lacks can be made anew, as far as the directory knows.
+    pub fn outlook(&self, extent: &Extent) -> Outlook {
+        heal::outlook(&self.0, extent)
+    }
+
+    /// The pace that heal has in this process.
+    pub fn heal_pace(&self) -> BytePace {
+        BytePace::new(self.0.limits.heal_mib_per_s)
     }
 
     /// Copies a chunk to where it should be, at the pace that moves have, and answers what is to

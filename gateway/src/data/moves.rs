@@ -12,34 +12,9 @@ use sixfold_proto::chunks::{Cell, Chunks, NodeError, PutItem, next_cell};
 use sixfold_proto::name::{ChunkIndex, ChunkName, LeaseId};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::time::Instant;
 
 /// How long one chunk of at most 32 MiB may take. Slower is no pace but an illness.
 const MOVE_LIMIT: Duration = Duration::from_mins(2);
-
-/// When the next chunk may move, so that all moves together keep to their bytes per second.
-pub(super) struct MovePace {
-    bytes_per_second: u64,
-    next: Mutex<Instant>,
-}
-
-impl MovePace {
-    pub(super) fn new(mib_per_s: u32) -> Self {
-        let bytes_per_second = u64::from(mib_per_s.max(1)) << 20;
-        Self { bytes_per_second, next: Mutex::new(Instant::now()) }
-    }
-
-    /// Waits until these bytes may move.
-    async fn wait(&self, bytes: u64) {
-        let start = {
-            let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
-            let start = (*next).max(Instant::now());
-            *next = start + Duration::from_secs_f64(bytes as f64 / self.bytes_per_second as f64);
-            start
-        };
-        tokio::time::sleep_until(start).await;
-    }
-}
 
 type CellStream = BoxStream<'static, Result<Cell, NodeError>>;
 

@@ -46,6 +46,10 @@ pub trait Job: Send + Sync + 'static {
     fn progress(&self) -> Option<f64> {
         None
     }
+    /// What it did and what is left, in words; `None`: the things of the last unit say enough.
+    fn told(&self) -> Option<String> {
+        None
+    }
     /// Does one bounded, idempotent unit of work. It is dropped when the process stops.
     async fn step(&self) -> anyhow::Result<Progress>;
 }
@@ -179,10 +183,11 @@ impl Runner {
         let pace = job.pace();
         let failures = self.change(job, |state| {
             state.progress = job.progress();
-            let outcome = match &result {
-                Ok(Progress::More(things)) => format!("{things} done, there is more"),
-                Ok(Progress::Idle(things)) => format!("{things} done"),
-                Err(_) => "failed".to_owned(),
+            let outcome = match (&result, job.told()) {
+                (Err(_), _) => "failed".to_owned(),
+                (Ok(_), Some(told)) => told,
+                (Ok(Progress::More(things)), None) => format!("{things} done, there is more"),
+                (Ok(Progress::Idle(things)), None) => format!("{things} done"),
             };
             state.ended = Some((Instant::now(), outcome));
             state.last_error = result.as_ref().err().map(|error| format!("{error:#}"));

@@ -240,6 +240,12 @@ keys! {
         "MiB per second that this process moves from node to node when nodes are drained or \
          added; 1 to 1000.",
     );
+    HEAL_RATE = key(
+        "data.heal_mib_per_s",
+        &["SIXFOLD_HEAL_MIB_PER_S"],
+        "MiB per second of extents that heal reads to make their missing chunks anew; 1 to 1000. \
+         One gateway at a time heals.",
+    );
     TOKENS = key(
         "nodes.tokens",
         &["SIXFOLD_TOKENS"],

@@ -1,10 +1,12 @@
 //! Missing chunks made anew.
 
-use super::{Body, Cluster, MIB, bytes, choices, name};
+use super::{Body, Cluster, DataLimits, MIB, bytes, choices, limits, name};
+use crate::data::Outlook;
 use crate::meta::Meta;
 use crate::meta::types::{ChunkSet, Extent, Lost, Move};
 use crate::nodes::fake::Faults;
 use sixfold_proto::name::{ChunkIndex, NodeNumber};
+use std::time::Duration;
 
 impl Cluster {
     /// Heals what is degraded, once.
@@ -83,6 +85,34 @@ async fn a_chunk_that_is_there_after_all_is_not_written_again() {
     holder.fail(Faults { refuses_puts: Some(refuses), ..Faults::default() });
     assert_eq!(cluster.heal().await, 1);
     assert_eq!(cluster.rows(&body).await, body.extents);
+}
+
+/// A drive whose every cell comes just in time holds healing up for so long and no longer.
+#[tokio::test(flavor = "multi_thread")]
+async fn healing_an_extent_ends_in_time() {
+    let limits = DataLimits { spread_wait: Duration::from_millis(300), ..limits() };
+    let cluster = Cluster::with_limits(6, limits).await;
+    let body = cluster.committed(&bytes(2 * MIB)).await;
+    let extent = Extent { missing: ChunkSet(0b1), ..body.extents[0].clone() };
+    let delay = Duration::from_millis(500);
+    cluster.node(extent.placement[0]).fail(Faults { delay, ..Faults::default() });
+    let healed = cluster.data.heal(&extent, cluster.movers).await;
+    let is_late = healed.is_err_and(|error| error.to_string().contains("not healed within"));
+    assert!(is_late);
+}
+
+/// What the directory knows decides what is tried.
+#[tokio::test(flavor = "multi_thread")]
+async fn hopeless_extents_are_known_without_asking() {
+    let cluster = Cluster::new(6).await;
+    let body = cluster.committed(&bytes(1000)).await;
+    let with = |missing| Extent { missing: ChunkSet(missing), ..body.extents[0].clone() };
+    assert_eq!(cluster.data.outlook(&with(0b1)), Outlook::Good);
+    // They may be there after all, since their nodes answer.
+    assert_eq!(cluster.data.outlook(&with(0b111)), Outlook::Good);
+    cluster.lose_node(body.extents[0].placement[0]).await;
+    assert_eq!(cluster.data.outlook(&with(0b1)), Outlook::NoNode);
+    assert_eq!(cluster.data.outlook(&with(0b11)), Outlook::Good, "the other one");
 }
 
 #[tokio::test(flavor = "multi_thread")]
