@@ -147,6 +147,7 @@ pub(super) fn data(reader: &mut Reader<'_>) -> Result<DataLimits, ConfigError> {
         stripes_per_extent: limits.stripes_per_extent,
         stall_give_up: reader.value(&keys::STALL_GIVE_UP, limits.stall_give_up, units::duration)?,
         spread_wait: reader.value(&keys::SPREAD_WAIT, limits.spread_wait, units::duration)?,
+        last_wait: reader.value(&keys::LAST_WAIT, limits.last_wait, units::duration)?,
         cell_wait: reader.value(&keys::CELL_WAIT, limits.cell_wait, units::duration)?,
         hedge_after: reader.value(&keys::HEDGE_AFTER, limits.hedge_after, units::duration)?,
         hedge_percent: reader.value(&keys::HEDGE_PERCENT, limits.hedge_percent, units::percent)?,

@@ -182,6 +182,7 @@ fn other_value(name: &str) -> &'static str {
         | "data.stripe_wait"
         | "data.stall_give_up"
         | "data.spread_wait"
+        | "data.last_wait"
         | "data.cell_wait"
         | "data.hedge_after"
         | "data.read_cut"

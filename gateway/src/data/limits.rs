@@ -25,9 +25,12 @@ pub struct DataLimits {
     /// for this extent.
     pub stall_give_up: Duration,
     /// How long the nodes together may take for a step of a spread (a cell, or the last
-    /// acknowledgement) before the write fails. Drives that sync a full cache take many seconds;
-    /// a node that is gone is noticed sooner by its connection.
+    /// acknowledgement) before the write fails, while the client still sends. Drives that sync a
+    /// full cache take many seconds; a node that is gone is noticed sooner by its connection.
     pub spread_wait: Duration,
+    /// How long all that is left may take once the last byte of a body has come, whatever is tried
+    /// meanwhile. An outage is answered within five seconds.
+    pub last_wait: Duration,
     /// How long a node may take for the next cell of a read before another chunk takes over.
     pub cell_wait: Duration,
     /// After this long without a cell a hedge may be sent.
@@ -71,6 +74,7 @@ impl Default for DataLimits {
             stripes_per_extent: u32::MAX,
             stall_give_up: Duration::from_secs(1),
             spread_wait: Duration::from_secs(30),
+            last_wait: Duration::from_millis(4500),
             cell_wait: Duration::from_secs(2),
             hedge_after: Duration::from_millis(100),
             hedge_percent: 5,

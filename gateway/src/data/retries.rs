@@ -19,7 +19,8 @@ const TRIES: u32 = 3;
 /// About how long the first pause is; each next one is twice that.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// No pause begins later than this after the first try: a failure is told within five seconds.
+/// No pause begins later than this after the first try: what is tried after it must still have time
+/// before the write is given up as a whole ([`super::DataLimits::last_wait`]).
 const WITHIN: Duration = Duration::from_secs(2);
 
 /// What an extent earns, and what a pause costs: one in ten extents may have one.

@@ -7,6 +7,7 @@ use bytes::{Bytes, BytesMut};
 use futures::{Stream, StreamExt};
 use std::pin::Pin;
 use std::sync::Arc;
+use tokio::sync::Notify;
 
 /// The bytes of one stripe.
 pub(super) struct Piece {
@@ -26,6 +27,8 @@ pub(super) struct Stripes<'a, S> {
     /// What the last frame had beyond the last stripe.
     rest: Bytes,
     has_ended: bool,
+    /// Told when the source has ended.
+    last_byte: &'a Notify,
     /// Whether a stripe of this body has had room.
     has_room: bool,
 }
@@ -34,9 +37,15 @@ impl<'a, S, E> Stripes<'a, S>
 where
     S: Stream<Item = Result<Bytes, E>>,
 {
-    pub(super) fn new(shared: &'a Shared, scheme: Scheme, source: Pin<&'a mut S>) -> Self {
-        let stripe_size = stripe_bytes(scheme) as usize;
-        Self { shared, source, stripe_size, rest: Bytes::new(), has_ended: false, has_room: false }
+    pub(super) fn new(
+        shared: &'a Shared,
+        scheme: Scheme,
+        source: Pin<&'a mut S>,
+        last_byte: &'a Notify,
+    ) -> Self {
+        let (stripe_size, rest) = (stripe_bytes(scheme) as usize, Bytes::new());
+        let (has_ended, has_room) = (false, false);
+        Self { shared, source, stripe_size, rest, has_ended, last_byte, has_room }
     }
 
     /// The next stripe; `None` after the last.
@@ -61,9 +70,11 @@ where
             if self.has_ended {
                 return Ok(None);
             }
-            match self.source.next().await {
-                Some(frame) => self.rest = frame.map_err(WriteError::Source)?,
-                None => self.has_ended = true,
+            if let Some(frame) = self.source.next().await {
+                self.rest = frame.map_err(WriteError::Source)?;
+            } else {
+                self.has_ended = true;
+                self.last_byte.notify_one();
             }
         }
         let size = self.rest.len().min(limit);

@@ -22,6 +22,8 @@ use futures::{Stream, TryFutureExt};
 use sixfold_proto::name::LeaseId;
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Notify;
 
 /// A body whose chunks are durable and that waits for its commit.
 #[derive(Debug)]
@@ -62,9 +64,39 @@ where
     let source = pin!(source);
     let (unfinished, ledger) = Unfinished::new(&shared.directory);
     let lease = shared.lease.current();
-    let mut stripes = Stripes::new(shared, scheme, source);
+    let last_byte = Notify::new();
+    let stripes = Stripes::new(shared, scheme, source, &last_byte);
     let mut hashing = Hashing::new(digests, &shared.md5);
-    let mut writer = Writer::new(shared, scheme, lease, ledger);
+    let writer = Writer::new(shared, scheme, lease, ledger);
+    let (size, extents) = tokio::select! {
+        biased;
+        stored = store(stripes, writer, &mut hashing) => stored?,
+        overdue = overdue(&last_byte, shared.limits.last_wait) => return Err(overdue.into()),
+    };
+    crash_point!("put.durable");
+    let body = (size > 0).then(|| NewBody { id: BodyId(chance::uuid()), extents });
+    let digests = hashing.finish().await;
+    Ok(Written { body, size, digests, lease, copies: unfinished.keep() })
+}
+
+/// Ends when the rest of a write has taken too long since its last byte came: one bound around
+/// everything that may be waited for and tried again meanwhile.
+async fn overdue(last_byte: &Notify, wait: Duration) -> SpreadError {
+    last_byte.notified().await;
+    tokio::time::sleep(wait).await;
+    SpreadError::TooFewNodes(format!("not stored within {} ms of the last byte", wait.as_millis()))
+}
+
+/// Makes all stripes durable, and answers how many bytes they are, and where.
+async fn store<S, E>(
+    mut stripes: Stripes<'_, S>,
+    mut writer: Writer,
+    hashing: &mut Hashing,
+) -> Result<(u64, Vec<Extent>), WriteError<E>>
+where
+    S: Stream<Item = Result<Bytes, E>> + Send,
+    E: Send,
+{
     loop {
         // What is encoded goes on while the next stripe arrives: whoever waits for room must not
         // hold any that others wait for.
@@ -80,10 +112,7 @@ where
     }
     let size = writer.size;
     let extents = writer.finish().await?;
-    crash_point!("put.durable");
-    let body = (size > 0).then(|| NewBody { id: BodyId(chance::uuid()), extents });
-    let digests = hashing.finish().await;
-    Ok(Written { body, size, digests, lease, copies: unfinished.keep() })
+    Ok((size, extents))
 }
 
 /// A body in the making.

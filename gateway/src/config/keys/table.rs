@@ -213,6 +213,12 @@ keys! {
         &["SIXFOLD_SPREAD_WAIT"],
         "How long all nodes together may take for a step of an upload before it fails.",
     );
+    LAST_WAIT = key(
+        "data.last_wait",
+        &["SIXFOLD_LAST_WAIT"],
+        "How long storing may take once the last byte of an upload has come, before it gets 503. \
+         Drives that need longer for a sync under load need more.",
+    );
     CELL_WAIT = key(
         "data.cell_wait",
         &["SIXFOLD_CELL_WAIT"],

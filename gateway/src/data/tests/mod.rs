@@ -42,6 +42,8 @@ fn limits() -> DataLimits {
         stripes_per_extent: 2,
         stall_give_up: Duration::from_millis(150),
         spread_wait: Duration::from_secs(2),
+        // Far from what a busy machine takes for a body that succeeds.
+        last_wait: Duration::from_secs(20),
         stripe_wait: Duration::from_millis(200),
         cell_wait: Duration::from_millis(600),
         hedge_after: Duration::from_millis(40),

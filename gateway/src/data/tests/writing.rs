@@ -214,6 +214,45 @@ async fn f05_what_only_three_nodes_took_is_an_error() {
     }
 }
 
+/// Nodes hang, and so do all that could take their place: nothing is waited for longer than the
+/// rest of a write may take, however often it was tried.
+#[tokio::test(flavor = "multi_thread")]
+async fn f05_a_write_whose_substitutes_hang_is_refused_in_time() {
+    let last_wait = Duration::from_millis(800);
+    let limits = DataLimits { spread_wait: PATIENCE, last_wait, ..limits() };
+    let cluster = Cluster::with_limits(12, limits).await;
+    for node in &cluster.nodes[3..] {
+        node.fail(Faults { put_stalls_after: Some(0), ..Faults::default() });
+    }
+    for size in [1000, MIB, 2 * MIB, 3 * MIB] {
+        let bytes = bytes(size);
+        let write = cluster.write(&bytes);
+        let Ok(outcome) = tokio::time::timeout(PATIENCE / 2, write).await else {
+            panic!("{size}: waited for nodes that hang");
+        };
+        assert!(matches!(outcome, Err(WriteError::TooFewNodes(_))), "{size}: {outcome:?}");
+    }
+    for node in &cluster.nodes {
+        node.fail(Faults::default());
+    }
+    nothing_is_left(&cluster).await;
+}
+
+/// The bound begins with the last byte: a client may take longer than it, and before.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_client_has_as_long_as_it_needs() {
+    let last_wait = Duration::from_secs(5);
+    let cluster = Cluster::with_limits(6, DataLimits { last_wait, ..limits() }).await;
+    let whole = bytes(2 * MIB);
+    let pieces = [whole.slice(..MIB), whole.slice(MIB..)];
+    let slow = futures::StreamExt::then(futures::stream::iter(pieces), async |piece| {
+        tokio::time::sleep(last_wait * 2 / 3).await;
+        Ok::<_, ()>(piece)
+    });
+    let written = cluster.data.write(Scheme::FourTwo, slow, Digests::none()).await.unwrap();
+    cluster.check(&cluster.commit(written, whole).await).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn three_nodes_of_six_that_refuse_are_an_error() {
     let cluster = Cluster::new(6).await;
