@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use compat_tests::forms::within;
-use compat_tests::proxy::Loss;
+use compat_tests::proxy::{Loss, Way};
 
 use super::operations::{Operation, prepare};
 use super::{ANSWERED_WITHIN, Cluster, status_of};
 
-/// Two completions that are waited for take 22 s.
-const NOT_BEGUN_WITHIN: Duration = Duration::from_secs(15);
+/// Less than the database may work on a completion: nobody waited for what it can't be doing.
+const SILENT_WITHIN: Duration = Duration::from_secs(10);
 
 /// What does the work of each operation; all of them must have been lost once.
 const ESSENTIAL: [&str; 7] = [
@@ -104,9 +104,59 @@ async fn f12_a_completion_that_does_not_begin_is_refused_in_time() {
     let answer = cluster.ask_spoiled(&prepared.request).await;
     let took = asked.elapsed();
     assert_eq!(status_of(&answer), 503, "{}", answer.text());
-    assert!(took < within(ANSWERED_WITHIN).min(NOT_BEGUN_WITHIN), "refused after {took:?}");
+    assert!(took < within(ANSWERED_WITHIN).min(SILENT_WITHIN), "refused after {took:?}");
     assert!(cluster.proxy.lose_nothing() > 0, "no completion was begun");
     assert!(!prepared.is_done(&cluster).await);
     cluster.ask_until_served(&prepared.request).await.expect_status(200);
+    assert!(prepared.is_done(&cluster).await);
+}
+
+/// The database falls silent in the midst of an operation, when its work has been sent.
+#[tokio::test(flavor = "multi_thread")]
+async fn f12_a_database_that_falls_silent_in_mid_operation_is_told_in_time() {
+    let cluster = Cluster::start().await;
+    let operations = [
+        (Operation::Put, "commit_v1("),
+        (Operation::UploadPart, "commit_part_v1("),
+        (Operation::Complete, "complete_v1("),
+    ];
+    for (number, (operation, statement)) in operations.into_iter().enumerate() {
+        let prepared = prepare(&cluster, operation, number).await;
+        cluster.proxy.take_statements();
+        let asked = Instant::now();
+        let answer = async {
+            let answer = cluster.ask_spoiled(&prepared.request).await;
+            (answer, asked.elapsed())
+        };
+        let falls_silent = async {
+            while !cluster.proxy.take_statements().iter().any(|sent| sent.contains(statement)) {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            cluster.proxy.set(Way::Silent);
+        };
+        cluster.proxy.lose_all(statement, Loss::AnswerSilently);
+        let ((answer, took), ()) = tokio::join!(answer, falls_silent);
+        assert_eq!(status_of(&answer), 503, "{operation:?}: {}", answer.text());
+        assert!(took < within(ANSWERED_WITHIN).min(SILENT_WITHIN), "{operation:?}: {took:?}");
+        println!("{operation:?}: answered after {took:?}");
+        assert!(cluster.proxy.lose_nothing() > 0, "{operation:?}: nothing was lost");
+        cluster.proxy.set(Way::Open);
+        cluster.ask_until_served(&prepared.request).await.expect_status(200);
+        assert!(prepared.is_done(&cluster).await, "{operation:?}: not done in the end");
+    }
+}
+
+/// Only the answer to a completion is lost, and its connection stays open: that the database is done
+/// with it is seen, and it is completed again.
+#[tokio::test(flavor = "multi_thread")]
+async fn f13_a_completion_whose_answer_does_not_come_is_done_once() {
+    let cluster = Cluster::start().await;
+    let prepared = prepare(&cluster, Operation::Complete, 0).await;
+    cluster.proxy.lose_next("complete_v1(", Loss::AnswerSilently);
+    let answer = cluster.ask_spoiled(&prepared.request).await;
+    assert!(cluster.proxy.lose_nothing() > 0, "nothing was lost");
+    if status_of(&answer) == 503 {
+        cluster.ask_until_served(&prepared.request).await.expect_status(200);
+    }
     assert!(prepared.is_done(&cluster).await);
 }

@@ -26,8 +26,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// How long a completion may take before the client is sent the first byte of a 200. Shorter
-/// than any client's patience, longer than a completion of ten thousand parts should take.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// than any client's patience, longer than a completion of ten thousand parts should take, and than
+/// it takes to know that the database is gone: that is told by a 503.
+const PATIENCE: Duration = Duration::from_secs(8);
 
 /// Parts read from the database at once.
 const PARTS_PER_PAGE: usize = 1000;

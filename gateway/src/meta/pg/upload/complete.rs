@@ -1,25 +1,40 @@
 //! Makes the object of an upload visible: one call of `complete_v1`. It moves rows, not bytes, but
-//! as many rows as the object has extents, so its limits are wider than those of other calls.
+//! as many rows as the object has extents, so it may take longer than other calls: for as long as
+//! the database is seen to work on it. All else together keeps to the limit of any call.
 
 use super::super::columns::{
     ChecksumColumns, headers_text, key_lock, parts_text, size_number, tags_text, version_id,
 };
-use super::super::connect::{self, acquire};
+use super::super::connect::{self, acquire, within};
 use super::super::error::{from_sqlx, is_ambiguous, is_lock_timeout};
 use crate::meta::types::{BucketId, CompleteOutcome, Completion, UploadId, WriteCondition};
 use crate::meta::{MetaError, Result};
 use sha2::{Digest, Sha256};
 use sqlx::{Connection, PgConnection, PgPool, Postgres, Transaction};
-use std::future::Future;
 use std::time::Duration;
 use time::OffsetDateTime;
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 use uuid::Uuid;
 
-/// The longest that the database may work on a completion: no transaction over 10 s.
-const STATEMENT_LIMIT: &str = "set local statement_timeout = '10s'";
+/// The longest that the database may work on a completion: no transaction over 10 s. Answers which
+/// process of the database does.
+const BEGIN: &str = "select pg_backend_pid() from set_config('statement_timeout', '10s', true)";
 
-/// The longest wait for the answer to it. Its beginning and its end take no longer than other calls.
+/// The longest wait for the answer to it, while the database works on it.
 const ANSWER_LIMIT: Duration = Duration::from_secs(11);
+
+/// How long a completion is waited for of which the database shows nothing. With [`AGAIN`] behind
+/// it, it stays below [`connect::CALL_LIMIT`].
+const PATIENCE: Duration = Duration::from_millis(3300);
+
+/// What the attempt has that finds out what became of the first one.
+const AGAIN: Duration = Duration::from_millis(1200);
+
+/// How often one looks whether the database works on a completion that has not been answered.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// The longest that such a look may take.
+const LOOK_LIMIT: Duration = Duration::from_millis(1200);
 
 /// What `complete_v1` answers.
 #[derive(Debug)]
@@ -36,12 +51,16 @@ pub(in crate::meta::pg) async fn complete(
     pool: &PgPool,
     completion: Completion,
 ) -> Result<CompleteOutcome> {
-    match attempt(pool, &completion).await? {
+    let began = Instant::now();
+    match attempt(pool, &completion, began + PATIENCE).await? {
         Attempt::Answered(outcome) => Ok(outcome),
-        Attempt::Lost(_) => match attempt(pool, &completion).await? {
-            Attempt::Answered(outcome) => Ok(outcome),
-            Attempt::Lost(error) => Err(error),
-        },
+        Attempt::Lost(_) => {
+            let until = (began + PATIENCE).max(Instant::now()) + AGAIN;
+            match attempt(pool, &completion, until).await? {
+                Attempt::Answered(outcome) => Ok(outcome),
+                Attempt::Lost(error) => Err(error),
+            }
+        }
     }
 }
 
@@ -50,15 +69,17 @@ enum Attempt {
     Lost(MetaError),
 }
 
-async fn attempt(pool: &PgPool, completion: &Completion) -> Result<Attempt> {
+/// Waits no longer than `until`, but for a database that is seen to work on it.
+async fn attempt(pool: &PgPool, completion: &Completion, until: Instant) -> Result<Attempt> {
     let columns = Columns::of(completion)?;
-    let mut connection = acquire(pool).await?;
+    let mut connection = timeout_at(until, acquire(pool)).await.map_err(|_| silent())??;
     let is_conditional = completion.condition != WriteCondition::default();
-    let error = match transaction(&mut connection, completion, &columns).await {
+    let mut watch = Watch { pool, until };
+    let error = match transaction(&mut connection, completion, &columns, &mut watch).await {
         Ok(row) => return outcome(row).map(Attempt::Answered),
         Err(Failure::NotBegun) => {
             connection.close_on_drop();
-            return Err(MetaError::Unavailable("the database is silent".to_owned()));
+            return Err(silent());
         }
         Err(Failure::Failed(error)) if is_lock_timeout(&error) && is_conditional => {
             return Ok(Attempt::Answered(CompleteOutcome::Conflict));
@@ -68,6 +89,10 @@ async fn attempt(pool: &PgPool, completion: &Completion) -> Result<Attempt> {
     };
     connection.close_on_drop();
     Ok(Attempt::Lost(error))
+}
+
+fn silent() -> MetaError {
+    MetaError::Unavailable("the database is silent".to_owned())
 }
 
 /// Why a completion failed.
@@ -112,30 +137,75 @@ async fn transaction(
     connection: &mut PgConnection,
     completion: &Completion,
     columns: &Columns,
+    watch: &mut Watch<'_>,
 ) -> std::result::Result<OutcomeRow, Failure> {
-    let begun = tokio::time::timeout(connect::ANSWER_LIMIT, begin(connection)).await;
-    let mut transaction = begun.map_err(|_| Failure::NotBegun)?.map_err(Failure::Failed)?;
+    let begun = timeout_at(watch.until, begin(connection)).await;
+    let (mut transaction, process) =
+        begun.map_err(|_| Failure::NotBegun)?.map_err(Failure::Failed)?;
     let call = call(&mut transaction, completion, columns);
-    let row = answered(ANSWER_LIMIT, call).await.map_err(Failure::Failed)?;
-    answered(connect::ANSWER_LIMIT, transaction.commit()).await.map_err(Failure::Failed)?;
+    let row = tokio::select! {
+        biased;
+        row = call => row.map_err(Failure::Failed)?,
+        () = watch.given_up(process) => return Err(Failure::Failed(late())),
+    };
+    watch.until = watch.until.max(Instant::now() + connect::ANSWER_LIMIT);
+    let end = timeout_at(watch.until, transaction.commit()).await;
+    end.unwrap_or_else(|_| Err(late())).map_err(Failure::Failed)?;
     Ok(row)
 }
 
+/// Begins, and answers which process of the database works on it.
 async fn begin(
     connection: &mut PgConnection,
-) -> std::result::Result<Transaction<'_, Postgres>, sqlx::Error> {
+) -> std::result::Result<(Transaction<'_, Postgres>, i32), sqlx::Error> {
     let mut transaction = connection.begin().await?;
-    sqlx::query(STATEMENT_LIMIT).execute(&mut *transaction).await?;
-    Ok(transaction)
+    let process = sqlx::query_scalar(BEGIN).fetch_one(&mut *transaction).await?;
+    Ok((transaction, process))
 }
 
-/// A step, or that there was no answer to it in time.
-async fn answered<T>(
-    limit: Duration,
-    step: impl Future<Output = std::result::Result<T, sqlx::Error>>,
-) -> std::result::Result<T, sqlx::Error> {
-    let late = || Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()));
-    tokio::time::timeout(limit, step).await.unwrap_or_else(|_| late())
+/// There was no answer in time.
+fn late() -> sqlx::Error {
+    sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())
+}
+
+/// What the database does about a completion, seen over other connections than its own.
+struct Watch<'a> {
+    pool: &'a PgPool,
+    /// When to stop waiting.
+    until: Instant,
+}
+
+impl Watch<'_> {
+    /// Ends when the call is to be waited for no more: the database shows nothing of it, or is done
+    /// with it and the answer does not come.
+    async fn given_up(&mut self, process: i32) {
+        let most = Instant::now() + ANSWER_LIMIT;
+        let mut was_working = true;
+        while Instant::now() < self.until {
+            sleep(LOOK_EVERY.min(self.until - Instant::now())).await;
+            let limit = LOOK_LIMIT.min(self.until - Instant::now());
+            match timeout(limit, within(is_working(self.pool, process))).await {
+                Ok(Ok(true)) => {
+                    was_working = true;
+                    self.until = self.until.max(Instant::now() + connect::ANSWER_LIMIT).min(most);
+                }
+                // Its answer may have been on its way in the first of two looks.
+                Ok(Ok(false)) if !was_working => return,
+                Ok(Ok(false)) => was_working = false,
+                // Nothing was seen.
+                Ok(Err(_)) | Err(_) => {}
+            }
+        }
+    }
+}
+
+/// Whether a process of the database has a statement under way.
+async fn is_working(pool: &PgPool, process: i32) -> Result<bool> {
+    let state = sqlx::query_scalar!(
+        r#"select exists(select from pg_stat_activity where pid = $1 and state = 'active') as "is!""#,
+        process
+    );
+    state.fetch_one(pool).await.map_err(from_sqlx)
 }
 
 pub(in crate::meta::pg) async fn call(
