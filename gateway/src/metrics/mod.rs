@@ -8,6 +8,8 @@ mod scrape;
 
 pub use page::reference;
 pub use requests::{Answered, RequestMetrics};
+#[cfg(test)]
+pub(crate) use scrape::node_state;
 pub use scrape::{Certificate, Scrape, Sources};
 
 use sixfold_node::metrics::{flag, gauge};

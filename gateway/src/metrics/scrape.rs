@@ -214,8 +214,8 @@ fn show_node(entry: &Entry) {
 }
 
 /// Removed is final, and what a silent node last said of itself means little.
-fn node_state(entry: &Entry) -> &'static str {
-    match (entry.row.state, entry.liveness()) {
+pub(crate) fn node_state(entry: &Entry) -> &'static str {
+    match (entry.row.state, entry.shown_liveness()) {
         (NodeState::Removed, _) => "removed",
         (_, Liveness::Dead) => "dead",
         (_, Liveness::Silent) => "silent",

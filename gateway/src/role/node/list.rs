@@ -93,7 +93,56 @@ fn state_name(state: NodeState) -> &'static str {
 mod tests {
     use super::super::tests::row;
     use super::{is_up, shown_state};
-    use crate::meta::types::NodeState;
+    use crate::meta::Meta;
+    use crate::meta::model::Model;
+    use crate::meta::types::{NodeCondition, NodeState};
+    use crate::metrics::node_state;
+    use crate::nodes::fake::{FakeNode, Faults};
+    use crate::nodes::{Directory, Entry};
+    use sixfold_proto::name::NodeNumber;
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    /// An embedded node whose drive hangs sends no heartbeat, because that looks at the drive: the
+    /// list, the count of those that are up, and the metric say the same of it.
+    #[tokio::test(start_paused = true)]
+    async fn f06_a_hung_drive_of_a_server_is_shown_as_dead_everywhere() {
+        let model = Arc::new(Model::new());
+        let mut embedded = std::collections::HashMap::new();
+        let mut rows = Vec::new();
+        for number in [1, 2].map(NodeNumber) {
+            rows.push(model.register_node(uuid::Uuid::new_v4(), None, "a", 1.0).await.unwrap());
+            let node = FakeNode::new(number);
+            node.fail(Faults { hangs: number.0 == 1, ..Faults::default() });
+            embedded.insert(number, node as Arc<dyn sixfold_proto::chunks::Chunks>);
+        }
+        let cluster = model.cluster_id().await.unwrap();
+        let meta: Arc<dyn Meta> = model.clone();
+        let directory = Directory::new(cluster, meta, embedded);
+        let mut seen = Vec::new();
+        for _ in 0..6 {
+            directory.refresh().await.unwrap();
+            let known = model.nodes().await.unwrap();
+            let snapshot = directory.snapshot();
+            let metrics = snapshot.entries().map(node_state);
+            let metrics = metrics.map(|state| if state == "alive" { "active" } else { state });
+            let metrics = metrics.collect::<Vec<_>>();
+            assert_eq!(metrics, known.iter().map(shown_state).collect::<Vec<_>>());
+            let dead = metrics.iter().filter(|state| **state == "dead").count();
+            let up = known.iter().filter(|row| is_up(row)).count();
+            assert_eq!(up, known.len() - dead);
+            // What a write or a read asks for is not decided by it.
+            assert!(snapshot.entries().all(Entry::is_reachable));
+            seen.push(metrics);
+            tokio::time::advance(Duration::from_secs(5)).await;
+            let state = NodeState::Active;
+            let beat = NodeCondition { state, capacity_bytes: 1, free_bytes: 1, chunk_count: 0 };
+            model.heartbeat(NodeNumber(2), rows[1].registration, beat).await.unwrap();
+        }
+        let first = seen.iter().map(|states| states[0]).collect::<Vec<_>>();
+        assert_eq!(first, ["active", "active", "silent", "dead", "dead", "dead"]);
+        assert!(seen.iter().all(|states| states[1] == "active"), "{seen:?}");
+    }
 
     #[test]
     fn a_full_node_is_up_and_a_dead_one_is_not() {
