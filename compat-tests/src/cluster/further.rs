@@ -1,4 +1,4 @@
-//! More than a plan has: a further gateway, and nodes that join later.
+//! More than a plan has: a further gateway, nodes that join later, directories that are left out.
 
 use super::process::Process;
 use super::{START_PATIENCE, Server, free_address, is_ready};
@@ -122,6 +122,19 @@ impl Server {
     pub fn stop_node(&mut self, index: usize) {
         let status = self.nodes[index].take().expect("a running node").stop();
         assert!(status.success(), "node {index} ended with {status}");
+    }
+
+    /// The directories that `sixfold server` is started with.
+    pub(super) fn directories(&self) -> Vec<PathBuf> {
+        match &self.plan.directories[..] {
+            [] => vec![self.folder().join("data")],
+            indexes => indexes.iter().map(|index| self.drive(*index)).collect(),
+        }
+    }
+
+    /// Names a directory no more when `sixfold server` is started again.
+    pub fn leave_out(&mut self, index: usize) {
+        self.plan.directories.retain(|named| *named != index);
     }
 
     /// Whether every node was heard of lately and its drive can be read.

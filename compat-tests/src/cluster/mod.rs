@@ -10,6 +10,7 @@ mod address;
 mod administer;
 mod binaries;
 mod further;
+mod plan;
 mod postgres;
 mod process;
 mod tmpfs;
@@ -24,6 +25,7 @@ use tempfile::TempDir;
 pub use address::{free_address, is_ready};
 pub use binaries::binary;
 pub use further::Gateway;
+pub use plan::{Form, Plan};
 pub use postgres::Postgres;
 pub use process::Process;
 pub use tmpfs::Tmpfs;
@@ -43,56 +45,7 @@ const MASTER_KEY: &str = "fedcba9876543210fedcba9876543210fedcba9876543210fedcba
 /// How long a start may take on a busy machine, `initdb` included.
 const START_PATIENCE: Duration = Duration::from_mins(2);
 
-/// Which processes make up the server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Form {
-    /// One `sixfold server`.
-    Embedded,
-    /// PostgreSQL, a gateway and six nodes, each a process.
-    Separate,
-}
-
-impl Form {
-    /// Both, for a test that goes through them in turn.
-    pub const ALL: [Self; 2] = [Self::Embedded, Self::Separate];
-}
-
-/// What to start.
-#[derive(Debug, Clone)]
-pub struct Plan {
-    form: Form,
-    environment: Vec<(String, String)>,
-    node_arguments: Vec<String>,
-    drive_mib: Option<[u64; NODE_COUNT]>,
-}
-
 impl Plan {
-    /// The form with the default settings.
-    pub fn new(form: Form) -> Self {
-        Self { form, environment: Vec::new(), node_arguments: Vec::new(), drive_mib: None }
-    }
-
-    /// Sets an environment variable of every process.
-    #[must_use]
-    pub fn set(mut self, name: &str, value: &str) -> Self {
-        self.environment.push((name.into(), value.into()));
-        self
-    }
-
-    /// Adds arguments to the command line of every node process.
-    #[must_use]
-    pub fn node_arguments(mut self, arguments: &[&str]) -> Self {
-        self.node_arguments.extend(arguments.iter().map(|argument| (*argument).to_owned()));
-        self
-    }
-
-    /// Makes each drive a file system of its own of so many MiB.
-    #[must_use]
-    pub fn drives_of_mib(mut self, sizes: [u64; NODE_COUNT]) -> Self {
-        self.drive_mib = Some(sizes);
-        self
-    }
-
     /// Starts it and waits until it is ready.
     ///
     /// # Panics
@@ -114,7 +67,7 @@ impl Plan {
             mounts: Vec::new(),
             folder,
         };
-        for index in 0..NODE_COUNT {
+        for index in 0..NODE_COUNT.max(server.plan.directories.len()) {
             std::fs::create_dir_all(server.drive(index)).expect("a drive");
             if let Some(sizes) = server.plan.drive_mib {
                 server.mounts.push(Tmpfs::mount(&server.drive(index), sizes[index]));
@@ -183,8 +136,10 @@ impl Server {
     /// The folder that is one node's drive; embedded ones lie below one DIR and share a journal.
     pub fn drive(&self, index: usize) -> PathBuf {
         self.folder().join(match self.plan.form {
-            Form::Embedded => format!("data/node{}", index + 1),
-            Form::Separate => format!("drive{index}"),
+            Form::Embedded if self.plan.directories.is_empty() => {
+                format!("data/node{}", index + 1)
+            }
+            _ => format!("drive{index}"),
         })
     }
 
@@ -304,7 +259,7 @@ impl Server {
         let mut command = self.command("sixfold");
         match self.plan.form {
             Form::Embedded => {
-                command.arg("server").arg(self.folder().join("data"));
+                command.arg("server").args(self.directories());
                 command.arg("--meta-dir").arg(self.folder().join("meta"));
             }
             Form::Separate => {
@@ -363,6 +318,8 @@ impl Server {
 
     fn start_node(&mut self, index: usize) {
         let mut command = self.node_command(&self.drive(index), &free_address());
+        let zone = self.plan.zones.iter().cycle().nth(index);
+        command.args(zone.iter().flat_map(|zone| ["--zone", zone]));
         self.start_node_as(index, &mut command);
     }
 }
