@@ -21,6 +21,7 @@ pub mod postgres;
 
 pub mod app;
 mod chance;
+mod clock;
 pub mod metrics;
 mod points;
 pub mod pressure;

@@ -11,6 +11,7 @@
 #[cfg(test)]
 mod tests;
 
+use crate::clock;
 use crate::data::CurrentLease;
 use crate::meta::{Meta, MetaError, Result};
 use crate::points::{crash_point, is_planted};
@@ -227,10 +228,10 @@ impl Lease {
             return Ok(());
         }
         let oldest_read = self.oldest_read();
-        let before = OffsetDateTime::now_utc();
+        let before = clock::now();
         match self.meta.renew_lease(self.current(), oldest_read).await {
             Ok(renewal) => {
-                self.compare_clocks(before, renewal.database_time, OffsetDateTime::now_utc());
+                self.compare_clocks(before, renewal.database_time, clock::now());
                 Ok(())
             }
             Err(MetaError::LeaseEnded) if is_planted("lease.loss_ignored") => Ok(()),

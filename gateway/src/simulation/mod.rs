@@ -33,7 +33,7 @@ mod upload;
 mod values;
 mod world;
 
-pub(crate) use points::{is_planted, is_simulated, reach, seeded_number};
+pub(crate) use points::{is_planted, is_simulated, reach, seeded_number, time_of_day};
 pub(crate) use process::in_process;
 
 use crate::meta::Meta;
@@ -95,6 +95,8 @@ async fn live(world: &Arc<World>) -> usize {
     let faults = tokio::spawn(Arc::clone(&nemesis).work());
     let crashes = tokio::spawn(Arc::clone(&nemesis).crash_at_points());
     let supervision = tokio::spawn(Arc::clone(&nemesis).supervise());
+    // To the end of the run, and in calm ones, too.
+    let clocks = tokio::spawn(Arc::clone(&nemesis).turn_clocks());
     let working = (0..CLIENTS).map(|_| clients.work(OPERATIONS_OF_A_CLIENT));
     join_all(working).await;
     faults.abort();
@@ -113,6 +115,7 @@ async fn live(world: &Arc<World>) -> usize {
         clients.list().await;
     }
     supervision.abort();
+    clocks.abort();
     clients.history.faults().iter().for_each(|fault| world.wrong(fault));
     clients.history.count()
 }

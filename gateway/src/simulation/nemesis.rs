@@ -316,6 +316,20 @@ impl Nemesis {
         }
     }
 
+    /// Sets the clocks of gateways to and fro. No time of day decides anything, so that nothing may
+    /// come of it; nodes have none to ask.
+    pub(super) async fn turn_clocks(self: Arc<Self>) {
+        let world = &self.around.world;
+        loop {
+            let (index, after, ahead) = world.turn_of_clock(self.gateways.len());
+            tokio::time::sleep(after).await;
+            if let Some(process) = self.gateways[index].process() {
+                world.note(format!("the clock of {} is {ahead} ahead", process.name));
+                process.set_clock_ahead(ahead);
+            }
+        }
+    }
+
     /// Starts dead processes anew after a while, as whoever runs them does.
     pub(super) async fn supervise(self: Arc<Self>) {
         let world = Arc::clone(&self.around.world);

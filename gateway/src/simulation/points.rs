@@ -3,6 +3,7 @@
 use super::node::SimNode;
 use super::process::current;
 use super::world::{End, world};
+use time::OffsetDateTime;
 
 /// Whether a simulation runs on this thread.
 pub(crate) fn is_simulated() -> bool {
@@ -12,6 +13,12 @@ pub(crate) fn is_simulated() -> bool {
 /// A random number of the simulation on this thread.
 pub(crate) fn seeded_number() -> Option<u64> {
     world().map(|world| world.next_id())
+}
+
+/// What the clock of the process says whose task runs; outside of all processes, the right time.
+pub(crate) fn time_of_day() -> Option<OffsetDateTime> {
+    let ahead = current().map_or(time::Duration::ZERO, |process| process.clock_ahead());
+    world().map(|world| world.time_of_day() + ahead)
 }
 
 /// Whether the simulation planted the bug `name`.

@@ -38,13 +38,19 @@ struct State {
     waiting: Vec<Waker>,
     /// Since when it has been running.
     since: Instant,
+    /// How much its clock is ahead of the right time; negative: behind.
+    clock_ahead: time::Duration,
 }
 
 impl Process {
     pub(super) fn new(name: String) -> Arc<Self> {
-        let state =
-            Mutex::new(State { life: Life::Running, waiting: Vec::new(), since: Instant::now() });
-        Arc::new(Self { name, state, died: Notify::new() })
+        let state = State {
+            life: Life::Running,
+            waiting: Vec::new(),
+            since: Instant::now(),
+            clock_ahead: time::Duration::ZERO,
+        };
+        Arc::new(Self { name, state: Mutex::new(state), died: Notify::new() })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -78,6 +84,15 @@ impl Process {
 
     pub(super) fn is_running(&self) -> bool {
         self.state().life == Life::Running
+    }
+
+    pub(super) fn clock_ahead(&self) -> time::Duration {
+        self.state().clock_ahead
+    }
+
+    /// Sets its clock.
+    pub(super) fn set_clock_ahead(&self, ahead: time::Duration) {
+        self.state().clock_ahead = ahead;
     }
 
     /// Whether it has been running for this long without a pause.

@@ -62,7 +62,7 @@ const fn bug(name: &'static str, what: &'static str, seed: u64) -> Bug {
 }
 
 /// Every bug.
-pub(super) const BUGS: [Bug; 24] = [
+pub(super) const BUGS: [Bug; 25] = [
     bug("abort.parts_not_freed", "an upload that is given up keeps its parts", 1),
     bug("collect.by_age", "collect goes by age alone and not by running reads", 8),
     bug("commit.condition_unchecked", "a commit does not test its condition", 8),
@@ -74,6 +74,7 @@ pub(super) const BUGS: [Bug; 24] = [
     bug("copy.not_counted", "a copy does not count its body's reference", 1),
     bug("delete.only_acknowledged", "a delete is acknowledged and not carried out", 1),
     bug("end_leases.blind_to_outages", "leases end of an outage of the database", 6),
+    bug("end_leases.by_own_clock", "the age of leases is told by a gateway's clock", 1),
     bug("end_leases.too_early", "leases end after an eighth of the time", 1),
     bug("get.checksum_ignored", "a reader takes cells that fail their checksum", 2),
     bug("heal.presence_not_verified", "heal believes a chunk to be whole unread", 60),

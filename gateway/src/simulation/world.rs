@@ -8,8 +8,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::hash::Hasher;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use time::OffsetDateTime;
 use tokio::time::Instant;
 use twox_hash::XxHash3_64;
+
+/// When every run begins, after 1970: in January 2027.
+const BEGUN_AT: Duration = Duration::from_secs(1_800_000_000);
 
 thread_local! {
     static WORLD: RefCell<Option<Arc<World>>> = const { RefCell::new(None) };
@@ -28,6 +32,8 @@ pub(crate) struct World {
     chance: Mutex<StdRng>,
     /// Of the product's ids; apart, so that both read well by themselves.
     ids: Mutex<StdRng>,
+    /// Of the clocks: what clocks do must change nothing else in a run.
+    clocks: Mutex<StdRng>,
     bugs: BTreeSet<&'static str>,
     /// The only crash point of this run, if it is to be passed for sure.
     pub(super) only: Option<&'static str>,
@@ -90,6 +96,7 @@ impl World {
             began: Instant::now(),
             chance: Mutex::new(StdRng::seed_from_u64(seed)),
             ids: Mutex::new(StdRng::seed_from_u64(!seed)),
+            clocks: Mutex::new(StdRng::seed_from_u64(seed.rotate_left(32))),
             bugs: bugs.iter().copied().collect(),
             only,
             points: Mutex::default(),
@@ -127,6 +134,21 @@ impl World {
 
     pub(super) fn next_id(&self) -> u64 {
         lock(&self.ids).next_u64()
+    }
+
+    /// Which of so many clocks is set next, after how long, and to how much ahead: seconds, minutes
+    /// or hours, to either side.
+    pub(super) fn turn_of_clock(&self, clocks: usize) -> (usize, Duration, time::Duration) {
+        let mut chance = lock(&self.clocks);
+        let (clock, after) = (chance.random_range(0..clocks), chance.random_range(100..6000));
+        let most = [5_000, 300_000, 7_200_000][chance.random_range(0..3_usize)];
+        let ahead = time::Duration::milliseconds(chance.random_range(-most..=most));
+        (clock, Duration::from_millis(after), ahead)
+    }
+
+    /// The right time of day.
+    pub(super) fn time_of_day(&self) -> OffsetDateTime {
+        OffsetDateTime::UNIX_EPOCH + BEGUN_AT + self.now()
     }
 
     /// How long the run has been running, by its own clock.

@@ -1,8 +1,9 @@
 //! Leases.
 
 use super::state::{Lease, State};
-use crate::chance;
 use crate::meta::{MetaError, Renewal, Result};
+use crate::points::is_planted;
+use crate::{chance, clock};
 use sixfold_proto::name::LeaseId;
 use std::time::Duration;
 
@@ -38,7 +39,9 @@ pub(super) fn end_expired_leases(
     silent: Duration,
     limit: usize,
 ) -> Result<Vec<LeaseId>> {
-    let before = state.now() - silent;
+    let is_by_own = is_planted("end_leases.by_own_clock");
+    let now = if is_by_own { clock::now() } else { state.now() };
+    let before = now - silent;
     let expired = state.leases.iter().filter(|(_, lease)| lease.renewed < before);
     let expired: Vec<_> = expired.map(|(id, _)| *id).take(limit).collect();
     state.leases.retain(|id, _| !expired.contains(id));

@@ -48,7 +48,7 @@ struct Clock {
 
 impl Default for Clock {
     fn default() -> Self {
-        Self { began: Instant::now(), began_at: OffsetDateTime::now_utc() }
+        Self { began: Instant::now(), began_at: crate::clock::now() }
     }
 }
 

@@ -94,7 +94,7 @@ pub(super) async fn commit(
         size: stored.size,
         etag: stored.md5.clone(),
         checksum: Some(Checksum { algorithm, kind, value: stored.checksum(algorithm)? }),
-        modified: OffsetDateTime::now_utc(),
+        modified: crate::clock::now(),
     };
     crash_point!("part.before_commit");
     let outcome = app.meta.commit_part(stored.lease, upload.id, part, stored.body.clone()).await?;

@@ -4,6 +4,7 @@ use super::super::columns::{ChecksumColumns, ExtentArrays, lease_number, size_nu
 use super::super::connect::{ANSWER_LIMIT, acquire};
 use super::super::error::{from_sqlx, is_ambiguous};
 use super::super::resolve::has_committed;
+use crate::clock;
 use crate::meta::types::{NewBody, Part, PartOutcome, UploadId};
 use crate::meta::{MetaError, Result};
 use sixfold_proto::name::LeaseId;
@@ -110,5 +111,5 @@ async fn resolve(pool: &PgPool, row: &PartRow<'_>, error: MetaError) -> Result<P
     .await
     .map_err(from_sqlx)?;
     // It was stored, and replaced or completed since: the gateway's time is as good as any.
-    Ok(PartOutcome::Done { modified: modified.unwrap_or_else(OffsetDateTime::now_utc) })
+    Ok(PartOutcome::Done { modified: modified.unwrap_or_else(clock::now) })
 }

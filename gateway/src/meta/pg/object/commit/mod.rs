@@ -8,6 +8,7 @@ use super::super::connect::{ANSWER_LIMIT, Line};
 use super::super::error::{from_sqlx, is_ambiguous, is_deadlock, is_lock_timeout};
 use super::super::resolve::has_committed;
 use super::super::together::Together;
+use crate::clock;
 use crate::meta::types::{
     BodySource, Commit, CommitOutcome, VersionId, Versioning, WriteCondition,
 };
@@ -18,7 +19,6 @@ use call::OutcomeRow;
 pub(in crate::meta::pg) use call::{call, extents};
 use futures::future::join_all;
 use sqlx::PgPool;
-use time::OffsetDateTime;
 
 impl Together for Item {
     type Answer = Result<CommitOutcome>;
@@ -158,6 +158,6 @@ async fn resolve(pool: &PgPool, item: &Item, error: MetaError) -> Result<CommitO
         Versioning::Off | Versioning::Suspended => VersionId::Null,
     };
     // Overwritten or deleted since, its row can't say when: the gateway's time is as good as any.
-    let modified = modified.unwrap_or_else(OffsetDateTime::now_utc);
+    let modified = modified.unwrap_or_else(clock::now);
     Ok(CommitOutcome::Done { version, modified })
 }
