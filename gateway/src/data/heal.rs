@@ -82,8 +82,9 @@ async fn heal_now(
         drop(unfinished.keep());
         let (shared, id, scheme) = (Arc::clone(shared), extent.id, extent.scheme);
         // Nothing counts as kept: here is time to wait for a node that is slow.
-        let kept = [false; CHUNKS_PER_EXTENT];
-        let target = Target { shared, lease, ledger, extent: id, scheme, placement: homes, kept };
+        let (kept, trouble) = ([false; CHUNKS_PER_EXTENT], Arc::default());
+        let placement = homes;
+        let target = Target { shared, lease, ledger, extent: id, scheme, placement, kept, trouble };
         let acks = rebuild(&target, extent.clone(), absent).await.map_err(ReadError::from)?;
         healed.0 |= ChunkSet::of(|index| acks.durable[index]).0;
     }

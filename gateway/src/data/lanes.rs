@@ -17,6 +17,7 @@ use sixfold_proto::name::{
     CHUNKS_PER_EXTENT, ChunkIndex, ChunkName, CopyNumber, ExtentId, LeaseId,
 };
 use std::sync::Arc;
+use tokio::sync::Notify;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::time::Instant;
@@ -40,6 +41,8 @@ pub(super) struct Target {
     pub(super) placement: Placement,
     /// The chunks that an earlier attempt has made durable.
     pub(super) kept: [bool; CHUNKS_PER_EXTENT],
+    /// Told when some nodes hold up the others, and when chunks are tried again.
+    pub(super) trouble: Arc<Notify>,
 }
 
 /// How the puts ended.
@@ -131,6 +134,7 @@ impl Target {
                 Ok(None) => break,
                 Err(_) if self.can_do_with(&durable, fewest) => break,
                 Err(_) if started.elapsed() >= limits.spread_wait => break,
+                Err(_) if durable.contains(&true) => self.trouble.notify_one(),
                 Err(_) => {}
             }
         }

@@ -28,8 +28,8 @@ pub struct DataLimits {
     /// acknowledgement) before the write fails, while the client still sends. Drives that sync a
     /// full cache take many seconds; a node that is gone is noticed sooner by its connection.
     pub spread_wait: Duration,
-    /// How long all that is left may take once the last byte of a body has come, whatever is tried
-    /// meanwhile. An outage is answered within five seconds.
+    /// How long all that is left may take once the last byte of a body has come, if some
+    /// nodes hold up the others or chunks are tried again. An outage is answered within five seconds.
     pub last_wait: Duration,
     /// How long a node may take for the next cell of a read before another chunk takes over.
     pub cell_wait: Duration,

@@ -67,6 +67,7 @@ impl Tries {
         target: &Target,
         acks: &Acks,
     ) -> Result<Target, SpreadError> {
+        target.trouble.notify_one();
         let elsewhere = target.with_substitutes(acks);
         self.made += 1;
         if self.made == 2

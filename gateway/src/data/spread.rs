@@ -18,6 +18,7 @@ use sixfold_proto::chunks::{Cell, NodeError};
 use sixfold_proto::name::{CHUNKS_PER_EXTENT, ChunkIndex, ChunkName, ExtentId};
 use std::pin::pin;
 use std::sync::Arc;
+use tokio::sync::Notify;
 use uuid::Uuid;
 
 /// Why an extent was not stored.
@@ -225,10 +226,11 @@ pub(super) fn new_target(
     lease: sixfold_proto::name::LeaseId,
     ledger: &super::copies::Ledger,
     scheme: Scheme,
+    trouble: &Arc<Notify>,
 ) -> Result<Target, SpreadError> {
     let extent = ExtentId::new(lease, chance::number());
     let placement = shared.directory.place(extent, scheme)?;
     let (shared, ledger) = (Arc::clone(shared), ledger.clone());
-    let kept = [false; CHUNKS_PER_EXTENT];
-    Ok(Target { shared, lease, ledger, extent, scheme, placement, kept })
+    let (kept, trouble) = ([false; CHUNKS_PER_EXTENT], Arc::clone(trouble));
+    Ok(Target { shared, lease, ledger, extent, scheme, placement, kept, trouble })
 }

@@ -24,6 +24,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
+use tokio::time::sleep;
 
 /// A body whose chunks are durable and that waits for its commit.
 #[derive(Debug)]
@@ -64,14 +65,14 @@ where
     let source = pin!(source);
     let (unfinished, ledger) = Unfinished::new(&shared.directory);
     let lease = shared.lease.current();
-    let last_byte = Notify::new();
+    let (last_byte, trouble) = (Notify::new(), Arc::new(Notify::new()));
     let stripes = Stripes::new(shared, scheme, source, &last_byte);
     let mut hashing = Hashing::new(digests, &shared.md5);
-    let writer = Writer::new(shared, scheme, lease, ledger);
+    let writer = Writer::new(shared, scheme, lease, ledger, &trouble);
     let (size, extents) = tokio::select! {
         biased;
         stored = store(stripes, writer, &mut hashing) => stored?,
-        overdue = overdue(&last_byte, shared.limits.last_wait) => return Err(overdue.into()),
+        error = overdue(&last_byte, &trouble, shared.limits.last_wait) => return Err(error.into()),
     };
     crash_point!("put.durable");
     let body = (size > 0).then(|| NewBody { id: BodyId(chance::uuid()), extents });
@@ -79,11 +80,16 @@ where
     Ok(Written { body, size, digests, lease, copies: unfinished.keep() })
 }
 
-/// Ends when the rest of a write has taken too long since its last byte came: one bound around
-/// everything that may be waited for and tried again meanwhile.
-async fn overdue(last_byte: &Notify, wait: Duration) -> SpreadError {
+/// Ends when a write in trouble has taken too long since its last byte came: one bound around
+/// everything that may be waited for and tried again meanwhile. Drives that are slow together have
+/// longer ([`super::DataLimits::spread_wait`]).
+async fn overdue(last_byte: &Notify, trouble: &Notify, wait: Duration) -> SpreadError {
     last_byte.notified().await;
-    tokio::time::sleep(wait).await;
+    let late = async {
+        trouble.notified().await;
+        sleep(wait / 8).await;
+    };
+    tokio::join!(sleep(wait), late);
     SpreadError::TooFewNodes(format!("not stored within {} ms of the last byte", wait.as_millis()))
 }
 
@@ -121,6 +127,8 @@ struct Writer {
     scheme: Scheme,
     lease: LeaseId,
     ledger: Ledger,
+    /// Told when nodes hold up others, and when chunks are tried again.
+    trouble: Arc<Notify>,
     /// Bytes taken so far.
     size: u64,
     done: Vec<Extent>,
@@ -140,13 +148,19 @@ struct Open {
 }
 
 impl Writer {
-    fn new(shared: &Arc<Shared>, scheme: Scheme, lease: LeaseId, ledger: Ledger) -> Self {
-        let shared = Arc::clone(shared);
+    fn new(
+        shared: &Arc<Shared>,
+        scheme: Scheme,
+        lease: LeaseId,
+        ledger: Ledger,
+        trouble: &Arc<Notify>,
+    ) -> Self {
         Self {
-            shared,
+            shared: Arc::clone(shared),
             scheme,
             lease,
             ledger,
+            trouble: Arc::clone(trouble),
             size: 0,
             done: Vec::new(),
             open: None,
@@ -189,15 +203,19 @@ impl Writer {
         open.send_encoded().await
     }
 
+    fn new_target(&self) -> Result<Target, SpreadError> {
+        new_target(&self.shared, self.lease, &self.ledger, self.scheme, &self.trouble)
+    }
+
     fn begin_extent(&self, start: u64) -> Result<Open, SpreadError> {
-        let target = new_target(&self.shared, self.lease, &self.ledger, self.scheme)?;
+        let target = self.new_target()?;
         let spread = Spread::new(target.clone(), start);
         Ok(Open { target, spread, stripe_count: 0, encoding: None })
     }
 
     /// The short way of an extent that has one stripe.
     async fn push_single(&mut self, piece: Piece, start: u64) -> Result<(), SpreadError> {
-        let target = new_target(&self.shared, self.lease, &self.ledger, self.scheme)?;
+        let target = self.new_target()?;
         crash_point!("put.placed");
         let size = piece.bytes.len() as u64;
         let span = target.span();

@@ -31,6 +31,8 @@ pub(crate) struct Faults {
     pub(crate) get_stalls_after: Option<u32>,
     /// Every cell of a read takes this long.
     pub(crate) delay: Duration,
+    /// A put's acknowledgement takes this long.
+    pub(crate) put_delay: Duration,
 }
 
 struct Stored {
@@ -170,7 +172,10 @@ impl Chunks for FakeNode {
         }
         let mut cells = Vec::new();
         while let Some(item) = items.next().await {
-            let PutItem::Cell(cell) = item else { return self.store(name, writer, cells) };
+            let PutItem::Cell(cell) = item else {
+                tokio::time::sleep(faults.put_delay).await;
+                return self.store(name, writer, cells);
+            };
             let first_size = cells.first().map_or(cell.data.len(), |cell: &Cell| cell.data.len());
             assert!(cell.data.len() <= first_size && !cell.data.is_empty());
             // A copy, as a real node makes one: what the writer holds is its own business.

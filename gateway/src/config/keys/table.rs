@@ -216,8 +216,8 @@ keys! {
     LAST_WAIT = key(
         "data.last_wait",
         &["SIXFOLD_LAST_WAIT"],
-        "How long storing may take once the last byte of an upload has come, before it gets 503. \
-         Drives that need longer for a sync under load need more.",
+        "How long storing may take once the last byte of an upload has come, before it gets 503, \
+         when some nodes hold up the others or chunks are tried again.",
     );
     CELL_WAIT = key(
         "data.cell_wait",
