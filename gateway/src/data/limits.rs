@@ -25,8 +25,8 @@ pub struct DataLimits {
     /// for this extent.
     pub stall_give_up: Duration,
     /// How long the nodes together may take for a step of a spread (a cell, or the last
-    /// acknowledgement) before the write fails, while the client still sends. Drives that sync a
-    /// full cache take many seconds; a node that is gone is noticed sooner by its connection.
+    /// acknowledgement) before the write fails. Drives that sync a full cache take many seconds; a
+    /// node that is gone is noticed sooner by its connection.
     pub spread_wait: Duration,
     /// How long all that is left may take once the last byte of a body has come, if some
     /// nodes hold up the others or chunks are tried again. An outage is answered within five seconds.

@@ -1,11 +1,10 @@
 //! One extent on its way: encoded stripes in, a row's worth of durable chunks out.
 
+use super::ReadError;
 use super::gather::Gather;
 use super::lanes::{Acks, Encoded, Lanes, Target};
 use super::retries::Tries;
 use super::task::compute;
-use super::{ReadError, Shared};
-use crate::chance;
 use crate::erasure::{self, Scheme, Stripe};
 use crate::meta::types::{ChunkSet, Extent};
 use crate::nodes::NotPlaced;
@@ -18,7 +17,6 @@ use sixfold_proto::chunks::{Cell, NodeError};
 use sixfold_proto::name::{CHUNKS_PER_EXTENT, ChunkIndex, ChunkName, ExtentId};
 use std::pin::pin;
 use std::sync::Arc;
-use tokio::sync::Notify;
 use uuid::Uuid;
 
 /// Why an extent was not stored.
@@ -218,19 +216,4 @@ impl Acks {
     fn durable_count(&self) -> usize {
         self.durable.iter().filter(|durable| **durable).count()
     }
-}
-
-/// A new extent's target: a random id under the lease and the nodes it hashes to.
-pub(super) fn new_target(
-    shared: &Arc<Shared>,
-    lease: sixfold_proto::name::LeaseId,
-    ledger: &super::copies::Ledger,
-    scheme: Scheme,
-    trouble: &Arc<Notify>,
-) -> Result<Target, SpreadError> {
-    let extent = ExtentId::new(lease, chance::number());
-    let placement = shared.directory.place(extent, scheme)?;
-    let (shared, ledger) = (Arc::clone(shared), ledger.clone());
-    let (kept, trouble) = ([false; CHUNKS_PER_EXTENT], Arc::clone(trouble));
-    Ok(Target { shared, lease, ledger, extent, scheme, placement, kept, trouble })
 }

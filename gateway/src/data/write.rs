@@ -8,7 +8,7 @@
 use super::copies::{Copies, Ledger, Unfinished};
 use super::hashing::Hashing;
 use super::lanes::{Encoded, Target};
-use super::spread::{Spread, SpreadError, encode, new_target, spread_single};
+use super::spread::{Spread, SpreadError, encode, spread_single};
 use super::stripes::{Piece, Stripes};
 use super::task::{Task, background, compute, extent_span};
 use super::{Digests, Finished, Shared, WriteError};
@@ -19,7 +19,7 @@ use crate::points::crash_point;
 use crate::telemetry::trace::{self, Part, Span};
 use bytes::Bytes;
 use futures::{Stream, TryFutureExt};
-use sixfold_proto::name::LeaseId;
+use sixfold_proto::name::{CHUNKS_PER_EXTENT, ExtentId, LeaseId};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -85,6 +85,7 @@ where
 /// longer ([`super::DataLimits::spread_wait`]).
 async fn overdue(last_byte: &Notify, trouble: &Notify, wait: Duration) -> SpreadError {
     last_byte.notified().await;
+    // What is tried at the last moment has a moment, too.
     let late = async {
         trouble.notified().await;
         sleep(wait / 8).await;
@@ -203,8 +204,19 @@ impl Writer {
         open.send_encoded().await
     }
 
+    /// A new extent's target: a random id under the lease and the nodes it hashes to.
     fn new_target(&self) -> Result<Target, SpreadError> {
-        new_target(&self.shared, self.lease, &self.ledger, self.scheme, &self.trouble)
+        let extent = ExtentId::new(self.lease, chance::number());
+        Ok(Target {
+            shared: Arc::clone(&self.shared),
+            lease: self.lease,
+            ledger: self.ledger.clone(),
+            extent,
+            scheme: self.scheme,
+            placement: self.shared.directory.place(extent, self.scheme)?,
+            kept: [false; CHUNKS_PER_EXTENT],
+            trouble: Arc::clone(&self.trouble),
+        })
     }
 
     fn begin_extent(&self, start: u64) -> Result<Open, SpreadError> {

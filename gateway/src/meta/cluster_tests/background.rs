@@ -2,13 +2,12 @@
 
 use super::{bucket, chunk, put};
 use crate::meta::Meta;
-use crate::meta::types::{Backlogs, ChunkSet, Headers, Upload, UploadId, UserId};
+use crate::meta::conformance::fixture::Fixture;
+use crate::meta::types::{Backlogs, ChunkSet};
 use sixfold_proto::history::Mark;
 use sixfold_proto::jobs::JobReport;
 use sixfold_proto::name::{CopyNumber, ExtentId, NodeNumber};
 use std::time::Duration;
-use time::OffsetDateTime;
-use uuid::Uuid;
 
 on_both!(
     jobs_are_told_and_forgotten,
@@ -80,18 +79,7 @@ async fn what_waits_is_counted(meta: &dyn Meta) {
     assert_eq!((found.freed_bodies, found.uploads, found.leases), (0, 0, 1));
     meta.delete(&bucket, "4", None, None).await.unwrap();
     meta.delete(&bucket, "3", None, None).await.unwrap();
-    let upload = Upload {
-        id: UploadId(Uuid::nil()),
-        bucket: bucket.id,
-        key: "5".to_owned(),
-        started: OffsetDateTime::UNIX_EPOCH,
-        storage_class: "STANDARD".to_owned(),
-        headers: Headers::default(),
-        tags: std::collections::BTreeMap::new(),
-        checksum: None,
-        initiator: UserId(Uuid::nil()),
-    };
-    meta.create_upload(&bucket, upload).await.unwrap();
+    Fixture { meta, lease, bucket }.start_upload("5").await;
     let found = meta.backlogs().await.unwrap();
     assert_eq!((found.freed_bodies, found.uploads), (2, 1));
     assert!((0.0..60.0).contains(&found.freed_s_ago), "{found:?}");

@@ -3,12 +3,12 @@
 use super::{Move, bucket, commit_of, extent, node, pg, put};
 use crate::erasure::Scheme;
 use crate::meta::Meta;
+use crate::meta::conformance::fixture::Fixture;
 use crate::meta::types::{
-    BodyId, ChunkSet, DeleteOutcome, Extent, Headers, Heir, NewBody, NodeState, Part, PartOutcome,
-    Removal, RemoveNode, Upload, UploadId, UserId,
+    BodyId, ChunkSet, DeleteOutcome, Extent, Heir, NewBody, NodeState, Part, PartOutcome, Removal,
+    RemoveNode,
 };
 use sixfold_proto::name::NodeNumber;
-use std::collections::BTreeMap;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -110,18 +110,8 @@ async fn what_spares_less_is_lost_sooner(meta: &dyn Meta) {
 async fn parts_of_uploads_under_way_are_counted(meta: &dyn Meta) {
     register(meta, 8).await;
     let (bucket, lease) = (bucket(meta).await, meta.begin_lease("test").await.unwrap());
-    let upload = Upload {
-        id: UploadId(Uuid::nil()),
-        bucket: bucket.id,
-        key: "key".to_owned(),
-        started: OffsetDateTime::UNIX_EPOCH,
-        storage_class: "STANDARD".to_owned(),
-        headers: Headers::default(),
-        tags: BTreeMap::new(),
-        checksum: None,
-        initiator: UserId(Uuid::nil()),
-    };
-    let upload = meta.create_upload(&bucket, upload).await.unwrap().id;
+    let fixture = Fixture { meta, lease, bucket };
+    let upload = fixture.start_upload("key").await;
     let body =
         NewBody { id: BodyId(Uuid::new_v4()), extents: vec![extent(lease, Scheme::FourTwo)] };
     let (etag, modified) = ("e".to_owned(), OffsetDateTime::UNIX_EPOCH);
@@ -131,7 +121,7 @@ async fn parts_of_uploads_under_way_are_counted(meta: &dyn Meta) {
     assert_eq!(remove(meta, 1).await, Removal::Done);
     assert_eq!(remove(meta, 2).await, Removal::Done);
     assert_eq!(remove(meta, 3).await, Removal::Loses(1));
-    assert!(meta.abort_upload(bucket.id, "key", upload).await.unwrap());
+    assert!(meta.abort_upload(fixture.bucket.id, "key", upload).await.unwrap());
     assert_eq!(remove(meta, 3).await, Removal::Done, "nobody has it any more");
 }
 
